@@ -1,0 +1,52 @@
+import { HoldfastError } from '../model/errors.ts'
+import type { ClockSuspension } from '../model/records.ts'
+import { about, type Outcome } from './outcome.ts'
+import type { LedgerState } from './state.ts'
+import type { Transaction } from './transaction.ts'
+
+export type ClockCommand =
+  /** Keeps the time of the store fresh while nothing else happens. */
+  | { kind: 'clock.tick' }
+  | { kind: 'clock.suspend'; from: number; to: number }
+  | { kind: 'clock.confirm' }
+  | { kind: 'keys.expire'; ids: string[] }
+
+type Of<K extends ClockCommand['kind']> = Extract<ClockCommand, { kind: K }>
+
+/** A step forward of more than this suspends every expiry until an operator confirms the clock. */
+export const FORWARD_JUMP_MS = 60 * 60 * 1000
+
+/** Whether expiry is suspended, so that nothing may be thrown away because of the time. */
+export function expirySuspended(state: LedgerState): boolean {
+  return state.get('clock', 'clock') !== undefined
+}
+
+export function suspendExpiry(tx: Transaction, command: Of<'clock.suspend'>): Outcome<ClockSuspension> {
+  const before = tx.get('clock', 'clock')
+  const suspension = tx.put('clock', { id: 'clock', from: before?.from ?? command.from, to: command.to })
+  return about('clock', suspension, 'clock.jumped', { from: command.from, to: command.to })
+}
+
+export function confirmClock(tx: Transaction): Outcome<ClockSuspension> {
+  const suspension = tx.get('clock', 'clock')
+  if (suspension === undefined) throw new HoldfastError('wrong_state', 'expiry is not suspended')
+  tx.remove('clock', 'clock')
+  return about('clock', suspension, 'clock.confirmed')
+}
+
+export function tickClock(tx: Transaction): Outcome<null> {
+  const subject = { kind: 'clock', id: 'clock' } as const
+  return { answer: null, always: true, event: { type: 'clock.ticked', subject, data: { at: tx.now } } }
+}
+
+/** Forgets idempotency keys whose time is over. */
+export function expireKeys(tx: Transaction, command: Of<'keys.expire'>): Outcome<null> {
+  for (const id of command.ids) {
+    const key = tx.get('key', id)
+    if (key !== undefined && key.expiresAt <= tx.now) tx.remove('key', id)
+  }
+  return {
+    answer: null,
+    event: { type: 'keys.expired', subject: { kind: 'key', id: 'key' }, data: { count: command.ids.length } },
+  }
+}

@@ -1,0 +1,91 @@
+import { HoldfastError } from '../model/errors.ts'
+import { type Hold, holdRemainder } from '../model/hold.ts'
+import { checkRole } from '../model/names.ts'
+import { formatCount, formatMiB } from '../model/units.ts'
+import type { Volume } from '../model/volume.ts'
+import { about, type Outcome } from './outcome.ts'
+import type { Transaction } from './transaction.ts'
+
+export type HoldCommand =
+  | {
+      kind: 'hold.create'
+      poolId: string
+      role: string
+      sizeMiB: number
+      iops: number
+      expiresAt: number | undefined
+      labels: Record<string, string>
+    }
+  | { kind: 'hold.release'; holdId: string; reason: 'asked' | 'expired' }
+
+type Of<K extends HoldCommand['kind']> = Extract<HoldCommand, { kind: K }>
+
+export function createHold(tx: Transaction, command: Of<'hold.create'>): Outcome<Hold> {
+  const pool = tx.need('pool', command.poolId)
+  if (command.expiresAt !== undefined && command.expiresAt <= tx.now) {
+    throw new HoldfastError('invalid_option', 'the time at which the hold would expire has passed')
+  }
+  const expiry = command.expiresAt === undefined ? {} : { expiresAt: command.expiresAt }
+  const hold = tx.put('hold', {
+    id: tx.newId('hold'),
+    poolId: pool.id,
+    role: checkRole(command.role),
+    sizeMiB: command.sizeMiB,
+    iops: command.iops,
+    drawnMiB: 0,
+    drawnIops: 0,
+    ...expiry,
+    labels: command.labels,
+    createdAt: tx.now,
+  })
+  return about('hold', hold, 'hold.created', {
+    pool: pool.name,
+    role: hold.role,
+    sizeMiB: hold.sizeMiB,
+    iops: hold.iops,
+  })
+}
+
+/** Gives the unconsumed part back; volumes that drew on it keep what they have. */
+export function releaseHold(tx: Transaction, command: Of<'hold.release'>): Outcome<Hold> {
+  const hold = tx.need('hold', command.holdId)
+  if (command.reason === 'expired' && (hold.expiresAt === undefined || hold.expiresAt > tx.now)) {
+    throw new HoldfastError('wrong_state', `hold ${hold.id} has not expired`)
+  }
+  tx.remove('hold', hold.id)
+  return about('hold', hold, command.reason === 'expired' ? 'hold.expired' : 'hold.released', {
+    returned: holdRemainder(hold),
+  })
+}
+
+/** Draws a volume's whole size and IOPS from a hold. @throws hold_too_small, wrong_state */
+export function drawOnHold(
+  tx: Transaction,
+  holdId: string,
+  want: { poolId: string; role: string; sizeMiB: number; iops: number },
+): NonNullable<Volume['draw']> {
+  const hold = tx.need('hold', holdId)
+  if (hold.poolId !== want.poolId || hold.role !== want.role) {
+    throw new HoldfastError(
+      'wrong_state',
+      `hold ${hold.id} is for role ${hold.role} in pool ${tx.need('pool', hold.poolId).name}, not for this volume`,
+    )
+  }
+  const rest = holdRemainder(hold)
+  if (want.sizeMiB > rest.sizeMiB || want.iops > rest.iops) {
+    throw new HoldfastError(
+      'hold_too_small',
+      `hold ${hold.id}: ${formatMiB(rest.sizeMiB)} and ${formatCount(rest.iops)} IOPS left, ${formatMiB(want.sizeMiB)} and ${formatCount(want.iops)} IOPS asked`,
+      { left: rest, asked: { sizeMiB: want.sizeMiB, iops: want.iops } },
+    )
+  }
+  tx.put('hold', { ...hold, drawnMiB: hold.drawnMiB + want.sizeMiB, drawnIops: hold.drawnIops + want.iops })
+  return { holdId, sizeMiB: want.sizeMiB, iops: want.iops }
+}
+
+/** Gives a draw back to its hold, if the hold is still there. */
+export function returnDraw(tx: Transaction, draw: Volume['draw']): void {
+  const hold = draw === undefined ? undefined : tx.get('hold', draw.holdId)
+  if (draw === undefined || hold === undefined) return
+  tx.put('hold', { ...hold, drawnMiB: hold.drawnMiB - draw.sizeMiB, drawnIops: hold.drawnIops - draw.iops })
+}
