@@ -1,0 +1,91 @@
+import type { Clock } from '../model/clock.ts'
+import type { HoldfastError } from '../model/errors.ts'
+import type { NewId } from '../model/ids.ts'
+import type { Store } from '../store/store.ts'
+import { Conductor } from './conductor.ts'
+import { Engine } from './engine.ts'
+import { Housekeeper } from './housekeeper.ts'
+import { Inventories } from './inventories.ts'
+import { NodeService } from './node-service.ts'
+import { ProgressBoard } from './progress.ts'
+import { Sessions } from './sessions.ts'
+
+export const DEFAULT_LEASE_MS = 15_000
+const RESTART_MS = 1000
+
+export interface ControllerParts {
+  readonly store: Store
+  readonly clock: Clock
+  readonly newId: NewId
+  readonly newUuid: () => string
+  readonly leaseMs?: number
+  readonly trustClock?: boolean
+  /** Told what an operator should know: stepping down, coming back. */
+  readonly onState?: (state: 'leading' | 'down', error: HoldfastError | undefined) => void
+}
+
+/** The controller without any transport: the engine, the sessions of nodes, and those that drive work. */
+export class Controller {
+  readonly engine: Engine
+  readonly sessions: Sessions
+  readonly progress = new ProgressBoard()
+  readonly inventories: Inventories
+  readonly nodes: NodeService
+  readonly store: Store
+  readonly #conductor: Conductor
+  readonly #housekeeper: Housekeeper
+  readonly #parts: ControllerParts
+  #stopped = false
+  #cancelRestart: (() => void) | undefined
+
+  constructor(parts: ControllerParts) {
+    this.#parts = parts
+    this.store = parts.store
+    this.engine = new Engine(parts)
+    this.sessions = new Sessions(this.engine, parts.clock, parts.leaseMs ?? DEFAULT_LEASE_MS)
+    this.inventories = new Inventories(this.engine, parts.clock)
+    this.nodes = new NodeService({ ...this, newSession: parts.newUuid })
+    this.#conductor = new Conductor({ ...parts, engine: this.engine, sessions: this.sessions })
+    this.#housekeeper = new Housekeeper({ ...parts, engine: this.engine })
+    this.engine.onDown((error) => this.#down(error))
+  }
+
+  /** @throws fenced, store_corrupt, store_schema, state_dir */
+  async start(): Promise<void> {
+    await this.engine.start()
+    await this.engine.read((state) => this.sessions.adopt(state))
+    this.#conductor.start()
+    this.#housekeeper.start()
+    this.#parts.onState?.('leading', undefined)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#cancelRestart?.()
+    this.#halt()
+    await this.engine.stop()
+  }
+
+  #halt(): void {
+    this.#conductor.stop()
+    this.#housekeeper.stop()
+    this.sessions.closeAll()
+  }
+
+  /** Stepped down: what was in memory may not be true. Load it anew, and lead again if nobody else does. */
+  #down(error: HoldfastError): void {
+    this.#halt()
+    this.#parts.onState?.('down', error)
+    this.#restartLater()
+  }
+
+  #restartLater(): void {
+    if (this.#stopped) return
+    this.#cancelRestart = this.#parts.clock.after(RESTART_MS, () => {
+      this.start().catch((error: HoldfastError) => {
+        this.#parts.onState?.('down', error)
+        this.#restartLater()
+      })
+    })
+  }
+}

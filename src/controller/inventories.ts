@@ -1,0 +1,113 @@
+import type { LedgerState } from '../ledger/state.ts'
+import type { Clock } from '../model/clock.ts'
+import { isOwnObject } from '../model/ids.ts'
+import type { CallBody, InventoryObject } from '../model/node-protocol.ts'
+import type { Engine } from './engine.ts'
+
+/** What an object on the storage is to the ledger. */
+export type ObjectStatus =
+  /** Belongs to a volume or snapshot. */
+  | 'known'
+  /** Made by this installation, and in no record. */
+  | 'orphan'
+  /** Made by somebody else: can be imported. */
+  | 'foreign'
+
+export interface InventoryEntry extends InventoryObject {
+  readonly status: ObjectStatus
+  /** Id of the volume or snapshot it belongs to. */
+  readonly owner: string | undefined
+}
+
+export interface Inventory {
+  readonly at: number
+  readonly nodeId: string
+  readonly objects: InventoryEntry[]
+  /** Volumes and snapshots whose object was not found. */
+  readonly missing: string[]
+}
+
+interface Pass {
+  readonly at: number
+  readonly nodeId: string
+  readonly objects: readonly InventoryObject[]
+  readonly names: ReadonlySet<string>
+}
+
+/**
+ * What was really found on each pool (invariant I6). It is compared with the ledger and reported; nothing is deleted.
+ * A volume counts as missing when two passes in a row have not found its object, the first of them begun after the
+ * volume was there.
+ */
+export class Inventories {
+  readonly #engine: Engine
+  readonly #clock: Clock
+  readonly #passes = new Map<string, Pass>()
+  readonly #suspects = new Map<string, Set<string>>()
+
+  constructor(engine: Engine, clock: Clock) {
+    this.#engine = engine
+    this.#clock = clock
+  }
+
+  async take(nodeId: string, body: CallBody<'inventory'>): Promise<void> {
+    const names = new Set(body.objects.map((object) => object.name))
+    const pass = { at: this.#clock.now(), nodeId, objects: body.objects, names }
+    this.#passes.set(body.poolId, pass)
+    if (!body.complete) return
+    const { missing, found } = await this.#engine.read((state) => this.#compare(state, body.poolId, names))
+    const actor = `node ${nodeId}`
+    for (const volumeId of missing) await this.#tell(actor, { kind: 'volume.missing', volumeId })
+    for (const volumeId of found) await this.#tell(actor, { kind: 'volume.found', volumeId })
+  }
+
+  async #tell(actor: string, command: { kind: 'volume.missing' | 'volume.found'; volumeId: string }): Promise<void> {
+    // the volume may have gone, or begun to be deleted, since the pass: then there is nothing to tell
+    await this.#engine.submit({ actor, command }).catch(() => undefined)
+  }
+
+  #compare(state: LedgerState, poolId: string, names: ReadonlySet<string>) {
+    const before = this.#suspects.get(poolId) ?? new Set()
+    const suspects = new Set<string>()
+    const missing: string[] = []
+    const found: string[] = []
+    for (const id of state.volumesByPool.get(poolId)) {
+      const volume = state.get('volume', id)
+      if (volume === undefined) continue
+      const there = names.has(volume.object)
+      if (volume.state === 'missing' && there) found.push(id)
+      if (volume.state !== 'available' || there) continue
+      if (before.has(id)) missing.push(id)
+      else suspects.add(id)
+    }
+    this.#suspects.set(poolId, suspects)
+    return { missing, found }
+  }
+
+  /** The newest pass over a pool, compared with the ledger as it is now; undefined when there was none yet. */
+  get(state: LedgerState, poolId: string): Inventory | undefined {
+    const pass = this.#passes.get(poolId)
+    if (pass === undefined) return undefined
+    const objects = pass.objects.map((object) => {
+      const owner = state.ownerOfObject.get(`${poolId}/${object.name}`)
+      const own = isOwnObject(state.installation, object.name)
+      const status: ObjectStatus = owner !== undefined ? 'known' : own ? 'orphan' : 'foreign'
+      return { ...object, status, owner }
+    })
+    return { at: pass.at, nodeId: pass.nodeId, objects, missing: missingFrom(state, poolId, pass.names) }
+  }
+}
+
+function missingFrom(state: LedgerState, poolId: string, names: ReadonlySet<string>): string[] {
+  const missing: string[] = []
+  for (const id of state.volumesByPool.get(poolId)) {
+    const volume = state.get('volume', id)
+    const expected = volume?.state === 'available' || volume?.state === 'trash' || volume?.state === 'missing'
+    if (volume !== undefined && expected && !names.has(volume.object)) missing.push(id)
+  }
+  for (const id of state.snapshotsByPool.get(poolId)) {
+    const snapshot = state.get('snapshot', id)
+    if (snapshot?.state === 'available' && !names.has(snapshot.object)) missing.push(id)
+  }
+  return missing
+}

@@ -1,0 +1,154 @@
+import type { LedgerState } from '../ledger/state.ts'
+import type { Clock } from '../model/clock.ts'
+import type { Assignment } from '../model/node-protocol.ts'
+import { assignmentFor, poolSpecs } from './assignment.ts'
+import type { Committed, Engine } from './engine.ts'
+
+/** A node's open stream, as the transport offers it. */
+export interface NodeStream {
+  send(assignment: Assignment): void
+  close(): void
+}
+
+interface Session {
+  readonly session: string
+  /** Boottime of the last renewal that was handled. */
+  renewedAt: number
+  stream: NodeStream | undefined
+  /** The pools as last sent on this stream. */
+  sentPools: string
+}
+
+/**
+ * The nodes that are connected: their leases, counted from the *handling* of each renewal, and their streams, on
+ * which every durable change that concerns a node is sent as a new assignment.
+ */
+export class Sessions {
+  readonly #engine: Engine
+  readonly #clock: Clock
+  readonly leaseMs: number
+  readonly #sessions = new Map<string, Session>()
+  #pools: { revision: number; json: string } = { revision: -1, json: '' }
+
+  constructor(engine: Engine, clock: Clock, leaseMs: number) {
+    this.#engine = engine
+    this.#clock = clock
+    this.leaseMs = leaseMs
+    engine.onCommitted((committed) => this.#announce(committed))
+  }
+
+  /** A new leader treats every lease as renewed at its own start. */
+  adopt(state: LedgerState): void {
+    this.closeAll()
+    for (const node of state.all('node').values()) {
+      if (node.state === 'up' && node.session !== undefined) this.open(node.id, node.session)
+    }
+  }
+
+  open(nodeId: string, session: string): void {
+    this.#sessions.get(nodeId)?.stream?.close()
+    this.#sessions.set(nodeId, { session, renewedAt: this.#clock.boottime(), stream: undefined, sentPools: '' })
+  }
+
+  isLeased(nodeId: string): boolean {
+    const session = this.#sessions.get(nodeId)
+    return session !== undefined && this.#clock.boottime() - session.renewedAt <= this.leaseMs
+  }
+
+  isCurrent(nodeId: string, session: string): boolean {
+    return this.#sessions.get(nodeId)?.session === session
+  }
+
+  /** Renews a lease; false when the session is not the current one. */
+  renew(nodeId: string, session: string): boolean {
+    const current = this.#sessions.get(nodeId)
+    if (current?.session !== session) return false
+    current.renewedAt = this.#clock.boottime()
+    return true
+  }
+
+  /** Sessions whose lease ran out; they are forgotten here and must be recorded as lost. */
+  takeExpired(): { nodeId: string; session: string }[] {
+    const expired: { nodeId: string; session: string }[] = []
+    for (const [nodeId, session] of this.#sessions) {
+      if (this.#clock.boottime() - session.renewedAt <= this.leaseMs) continue
+      session.stream?.close()
+      this.#sessions.delete(nodeId)
+      expired.push({ nodeId, session: session.session })
+    }
+    return expired
+  }
+
+  /** Connects the stream of the current session and sends the whole assignment; false for another session. */
+  async connect(nodeId: string, session: string, stream: NodeStream): Promise<boolean> {
+    const current = this.#sessions.get(nodeId)
+    if (current?.session !== session) return false
+    current.stream?.close()
+    current.stream = stream
+    current.sentPools = ''
+    await this.#engine.read((state) => this.#send(state, nodeId, current))
+    return true
+  }
+
+  disconnect(nodeId: string, stream: NodeStream): void {
+    const current = this.#sessions.get(nodeId)
+    if (current?.stream === stream) current.stream = undefined
+  }
+
+  get connected(): number {
+    let count = 0
+    for (const session of this.#sessions.values()) if (session.stream !== undefined) count += 1
+    return count
+  }
+
+  closeAll(): void {
+    for (const session of this.#sessions.values()) session.stream?.close()
+    this.#sessions.clear()
+  }
+
+  #announce(committed: Committed): void {
+    const state = this.#engine.durable
+    if (state === undefined) return
+    for (const nodeId of this.#concerned(state, committed)) {
+      const session = this.#sessions.get(nodeId)
+      if (session !== undefined) this.#send(state, nodeId, session)
+    }
+  }
+
+  #concerned(state: LedgerState, { changes }: Committed): Set<string> {
+    const nodes = new Set<string>()
+    for (const { kind, id, record, before } of changes) {
+      if (kind === 'pool') for (const nodeId of this.#sessions.keys()) nodes.add(nodeId)
+      else if (kind === 'operation' || kind === 'attachment') {
+        if (record?.nodeId !== undefined) nodes.add(record.nodeId)
+        if (before?.nodeId !== undefined) nodes.add(before.nodeId)
+      } else if (kind === 'volume') {
+        for (const attachmentId of state.attachmentsByVolume.get(id)) {
+          const attachment = state.get('attachment', attachmentId)
+          if (attachment !== undefined) nodes.add(attachment.nodeId)
+        }
+      }
+    }
+    return nodes
+  }
+
+  #send(state: LedgerState, nodeId: string, session: Session): void {
+    if (session.stream === undefined) return
+    const pools = this.#poolsJson(state)
+    const fresh = pools !== session.sentPools
+    session.sentPools = pools
+    session.stream.send({
+      term: this.#engine.term,
+      ...assignmentFor(state, nodeId),
+      ...(fresh ? { pools: JSON.parse(pools) } : {}),
+    })
+  }
+
+  /** The pools as JSON, made once per revision. */
+  #poolsJson(state: LedgerState): string {
+    if (this.#pools.revision !== state.revision) {
+      this.#pools = { revision: state.revision, json: JSON.stringify(poolSpecs(state)) }
+    }
+    return this.#pools.json
+  }
+}
