@@ -1,0 +1,46 @@
+import type { CallBody, VolumeSpec, WorkOrder } from '../model/node-protocol.ts'
+
+/** A volume that this node has, or may have, attached: written before it is touched. */
+export interface SlotEntry {
+  readonly volume: VolumeSpec
+  readonly attachmentId: string
+  readonly epoch: number
+  readonly claims: number
+  readonly mode: 'rw' | 'ro'
+  readonly target: string
+  readonly users: readonly { readonly door: string; readonly id: string }[]
+}
+
+/** A piece of work that was begun, and its result once there is one. */
+export interface WorkEntry {
+  readonly order: WorkOrder
+  readonly result: CallBody<'result'> | undefined
+}
+
+/** Something that the controller must still be told: it was away when it happened. */
+export type OwedEntry =
+  | { readonly call: 'release'; readonly body: CallBody<'release'> }
+  | { readonly call: 'claim'; readonly body: CallBody<'claim'> }
+
+export interface JournalEntries {
+  slot: SlotEntry
+  work: WorkEntry
+  owed: OwedEntry
+  /** Highest epoch ever seen, by volume id. */
+  epoch: number
+  /** Highest term seen, under the id `term`. */
+  term: number
+}
+export type JournalKind = keyof JournalEntries
+
+/** What a node must not forget. A `write` is durable when it returns. */
+export interface Journal {
+  entries<K extends JournalKind>(kind: K): Map<string, JournalEntries[K]>
+  /** Writes several entries at once; undefined removes. */
+  write(...changes: JournalChange[]): void
+  close(): void
+}
+
+export type JournalChange = {
+  [K in JournalKind]: { readonly kind: K; readonly id: string; readonly value: JournalEntries[K] | undefined }
+}[JournalKind]

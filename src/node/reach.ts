@@ -1,0 +1,139 @@
+import type { Clock } from '../model/clock.ts'
+import { asHoldfastError, HoldfastError } from '../model/errors.ts'
+import type { CallBody, PoolReport } from '../model/node-protocol.ts'
+import { deadline } from './deadline.ts'
+import type { NodePools } from './pools.ts'
+
+const PROBE_EVERY_MS = 10_000
+const PROBE_DEADLINE_MS = 8_000
+const INVENTORY_EVERY_MS = 60_000
+
+export interface ReachParts {
+  readonly pools: NodePools
+  readonly clock: Clock
+  readonly reportPools: (reports: PoolReport[]) => Promise<void>
+  readonly reportInventory: (inventory: CallBody<'inventory'>) => Promise<void>
+  readonly log: (event: string, data: Record<string, unknown>) => void
+}
+
+/**
+ * Finds out which pools this node reaches, by reading their markers, and what is on them. Each pool is looked at by
+ * itself: one that hangs delays no other.
+ */
+export class Reach {
+  readonly #parts: ReachParts
+  readonly #reports = new Map<string, PoolReport>()
+  readonly #probing = new Set<string>()
+  readonly #inventoried = new Map<string, number>()
+  #cancelTimer: (() => void) | undefined
+  #stopped = true
+  #said = ''
+
+  constructor(parts: ReachParts) {
+    this.#parts = parts
+  }
+
+  start(): void {
+    this.#stopped = false
+    this.#tick()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#cancelTimer?.()
+  }
+
+  /** The pools that are reached as of the last look. */
+  get reached(): string[] {
+    return [...this.#reports.values()].filter((report) => report.ok).map((report) => report.poolId)
+  }
+
+  /** Looks at once: the pools changed, or a new session must be told. */
+  refresh(): void {
+    this.#said = ''
+    if (this.#stopped) return
+    for (const poolId of this.#reports.keys())
+      if (this.#parts.pools.spec(poolId) === undefined) this.#reports.delete(poolId)
+    this.#probeAll()
+    this.#tell()
+  }
+
+  #tick(): void {
+    if (this.#stopped) return
+    this.#probeAll()
+    this.#cancelTimer = this.#parts.clock.after(PROBE_EVERY_MS, () => this.#tick())
+  }
+
+  #probeAll(): void {
+    for (const poolId of this.#parts.pools.ids) if (!this.#probing.has(poolId)) void this.#probe(poolId)
+  }
+
+  async #probe(poolId: string): Promise<void> {
+    this.#probing.add(poolId)
+    const report = await this.#look(poolId)
+    this.#probing.delete(poolId)
+    if (this.#stopped || this.#parts.pools.spec(poolId) === undefined) return
+    const before = this.#reports.get(poolId)
+    this.#reports.set(poolId, report)
+    if (before?.ok !== report.ok) {
+      const why = report.ok ? {} : { code: report.code, message: report.message }
+      this.#parts.log(report.ok ? 'pool.reached' : 'pool.not-reached', { pool: poolId, ...why })
+    }
+    this.#tell()
+    if (report.ok) await this.#inventory(poolId)
+  }
+
+  async #look(poolId: string): Promise<PoolReport> {
+    const abort = deadline(this.#parts.clock, PROBE_DEADLINE_MS)
+    try {
+      const { driver, target } = this.#parts.pools.access(poolId)
+      const { capabilities, sizeMiB, freeMiB } = await driver.probe(target, abort)
+      const storage = sizeMiB === undefined || freeMiB === undefined ? {} : { storage: { sizeMiB, freeMiB } }
+      const { filesystems, idempotent, ...rest } = capabilities
+      return {
+        poolId,
+        ok: true,
+        capabilities: { ...rest, filesystems: [...filesystems], idempotent: [...idempotent] },
+        ...storage,
+      }
+    } catch (thrown) {
+      const late = abort.aborted
+      const { code, message } = late
+        ? new HoldfastError('storage_timeout', `pool ${poolId} did not answer within ${PROBE_DEADLINE_MS / 1000} s`)
+        : asHoldfastError(thrown)
+      return { poolId, ok: false, code, message }
+    }
+  }
+
+  #tell(): void {
+    const reports = [...this.#reports.values()]
+    const text = JSON.stringify(reports)
+    if (text === this.#said) return
+    this.#said = text
+    this.#parts.reportPools(reports).catch(() => {
+      this.#said = ''
+    })
+  }
+
+  async #inventory(poolId: string): Promise<void> {
+    const now = this.#parts.clock.boottime()
+    if (now - (this.#inventoried.get(poolId) ?? -INVENTORY_EVERY_MS) < INVENTORY_EVERY_MS) return
+    this.#inventoried.set(poolId, now)
+    try {
+      const { driver, target } = this.#parts.pools.access(poolId)
+      const signal = deadline(this.#parts.clock, 30_000)
+      const attached = new Set((await driver.attached(target, signal)).map((each) => each.object))
+      const found = await driver.inventory(target, signal)
+      const objects = found.slice(0, 10_000).map(({ name, sizeMiB, usedMiB }) => ({
+        name,
+        sizeMiB,
+        ...(usedMiB === undefined ? {} : { usedMiB }),
+        attached: attached.has(name),
+      }))
+      await this.#parts.reportInventory({ poolId, objects, complete: objects.length === found.length })
+    } catch (thrown) {
+      this.#parts.log('inventory.failed', { pool: poolId, message: asHoldfastError(thrown).message })
+      this.#inventoried.delete(poolId)
+    }
+  }
+}

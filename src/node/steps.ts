@@ -1,0 +1,225 @@
+import type { Progress } from '../drivers/driver.ts'
+import type { StepFacts } from '../ledger/operation-results.ts'
+import type { Clock } from '../model/clock.ts'
+import { HoldfastError } from '../model/errors.ts'
+import type { DetachProof, WorkOrder } from '../model/node-protocol.ts'
+import { deadline } from './deadline.ts'
+import type { FilesystemType } from './filesystems.ts'
+import type { Hands } from './hands.ts'
+import type { NodePools } from './pools.ts'
+
+/** The part of the volume table that work needs: to stand in line with whatever else is done to a volume. */
+export interface VolumeLocks {
+  exclusive<T>(volumeId: string, work: (target: string | undefined) => Promise<T>): Promise<T>
+}
+
+export interface StepsParts {
+  readonly pools: NodePools
+  readonly hands: Hands
+  readonly locks: VolumeLocks
+  readonly clock: Clock
+}
+
+/** What each step of an operation does on a node. */
+export class Steps {
+  readonly #parts: StepsParts
+
+  constructor(parts: StepsParts) {
+    this.#parts = parts
+  }
+
+  /** Does a step. @throws what went wrong, coded; what is half done then is for `letGo` and the next attempt */
+  async run(order: WorkOrder, progress: Progress, signal: AbortSignal): Promise<StepFacts> {
+    switch (order.step) {
+      case 'create':
+        return this.#create(order, signal)
+      case 'format':
+        return this.#inLine(order.volumeId, () => this.#format(order, signal))
+      case 'copy':
+        return this.#inLine(order.volumeId, () => this.#copy(order, progress, signal))
+      case 'grow':
+        return this.#grow(order, signal)
+      case 'snapshot':
+        return this.#snapshot(order, progress, signal)
+      case 'import':
+        return this.#inLine(order.volumeId, () => this.#import(order, signal))
+      case 'delete':
+      case 'delete-snapshot':
+        return this.#delete(order, signal)
+      case 'mark':
+        return this.#mark(order, signal)
+      case 'fence':
+        return this.#fence(order, signal)
+    }
+  }
+
+  #inLine<T>(volumeId: string | undefined, work: () => Promise<T>): Promise<T> {
+    return volumeId === undefined ? work() : this.#parts.locks.exclusive(volumeId, work)
+  }
+
+  async #create(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    const made = await driver.create(target, object(order), size(order), signal)
+    return { sizeMiB: made.sizeMiB }
+  }
+
+  async #format(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    if (order.recreate) {
+      await driver.delete(target, object(order), signal)
+      await driver.create(target, object(order), size(order), signal)
+    }
+    await this.#parts.hands.format(ref(order), filesystem(order), uuid(order), signal)
+    return this.facts(order)
+  }
+
+  async #copy(order: WorkOrder, progress: Progress, signal: AbortSignal): Promise<StepFacts> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    const source = order.source
+    if (source === undefined) throw new HoldfastError('internal', 'a copy without a source')
+    if (order.recreate) await driver.delete(target, object(order), signal)
+    await this.#fromStill(source.volumeId, signal, () =>
+      driver.copy(target, source.object, object(order), progress, signal),
+    )
+    const copied = await driver.inspect(target, object(order), signal)
+    const larger = size(order) > (copied?.sizeMiB ?? 0)
+    if (larger) await driver.grow(target, object(order), size(order), signal)
+    if (order.fs !== 'raw') {
+      await this.#parts.hands.adaptCopy(ref(order), filesystem(order), uuid(order), larger, signal)
+    }
+    return this.facts(order)
+  }
+
+  async #snapshot(order: WorkOrder, progress: Progress, signal: AbortSignal): Promise<StepFacts> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    const source = order.source
+    if (source === undefined) throw new HoldfastError('internal', 'a snapshot without a source')
+    if (order.recreate) await driver.delete(target, object(order), signal)
+    await this.#fromStill(source.volumeId, signal, () =>
+      driver.copy(target, source.object, object(order), progress, signal),
+    )
+    return this.facts(order)
+  }
+
+  /** Copies from a volume while nothing writes to it: in line with mounts, and frozen where it is mounted here. */
+  #fromStill<T>(volumeId: string | undefined, signal: AbortSignal, copy: () => Promise<T>): Promise<T> {
+    if (volumeId === undefined) return copy()
+    return this.#parts.locks.exclusive(volumeId, (mountedAt) => this.#parts.hands.frozen(mountedAt, signal, copy))
+  }
+
+  #grow(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    return this.#parts.locks.exclusive(order.volumeId ?? '', async (mountedAt) => {
+      await driver.grow(target, object(order), size(order), signal)
+      if (order.fs !== 'raw') await this.#parts.hands.growFilesystem(ref(order), filesystem(order), mountedAt, signal)
+      return this.facts(order)
+    })
+  }
+
+  /** Reads what an adopted object is. Anything but a filesystem that we can mount, or nothing at all, is refused. */
+  async #import(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    const info = await driver.inspect(target, object(order), signal)
+    if (info === undefined)
+      throw new HoldfastError('object_missing', `there is no object ${object(order)} on ${target.name}`)
+    const found = await this.#parts.hands.identify(ref(order), signal)
+    const { type, uuid: fsUuid } = found
+    if (type === undefined) return { sizeMiB: info.sizeMiB, fs: 'raw' }
+    const known = type === 'ext4' || type === 'xfs' || type === 'btrfs'
+    if (!known || fsUuid === undefined) {
+      throw new HoldfastError(
+        'foreign_content',
+        `object ${object(order)} holds ${type}, which is none of ext4, xfs, btrfs and raw; it is left as it is`,
+      )
+    }
+    return { sizeMiB: info.sizeMiB, fs: type, fsUuid }
+  }
+
+  async #delete(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    await driver.detach(target, object(order), signal)
+    await driver.delete(target, object(order), signal)
+    return {}
+  }
+
+  async #mark(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    await driver.mark(target, signal)
+    return {}
+  }
+
+  async #fence(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    await driver.fence(target, object(order), { bootId: order.bootId ?? '' }, signal)
+    return {}
+  }
+
+  /** What is there by now. */
+  async facts(order: WorkOrder): Promise<StepFacts> {
+    if (order.object === undefined) return {}
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    const info = await driver.inspect(target, order.object, deadline(this.#parts.clock, 10_000))
+    return info === undefined ? {} : { sizeMiB: info.sizeMiB }
+  }
+
+  /**
+   * Ends the step's own use of the volumes that it worked on.
+   * @returns the proof for each attachment of which nothing is left here; none for those that a user has mounted
+   */
+  async letGo(order: WorkOrder): Promise<DetachProof[]> {
+    const proofs: DetachProof[] = []
+    const used = [
+      { volumeId: order.volumeId, attachmentId: order.attachmentId, claims: order.claims, name: order.object },
+      { ...order.source, name: order.source?.object },
+    ]
+    for (const { volumeId, attachmentId, claims, name } of used) {
+      if (volumeId === undefined || attachmentId === undefined || claims === undefined || name === undefined) continue
+      const gone = await this.#parts.locks.exclusive(volumeId, async (mountedAt) => {
+        if (mountedAt !== undefined) return false
+        await this.#parts.hands.down(
+          { poolId: order.poolId, object: name },
+          undefined,
+          deadline(this.#parts.clock, 60_000),
+        )
+        return true
+      })
+      if (gone) proofs.push({ attachmentId, claims })
+    }
+    return proofs
+  }
+
+  /** After a start of the daemon: undoes what an interrupted step may have left in the kernel. */
+  async recover(order: WorkOrder): Promise<void> {
+    const frozen = order.step === 'snapshot' || order.step === 'copy' ? order.source?.volumeId : undefined
+    if (frozen === undefined) return
+    await this.#parts.locks.exclusive(frozen, async (mountedAt) => {
+      if (mountedAt !== undefined) await this.#parts.hands.thaw(mountedAt).catch(() => undefined)
+    })
+  }
+}
+
+function ref(order: WorkOrder): { poolId: string; object: string } {
+  return { poolId: order.poolId, object: object(order) }
+}
+
+function object(order: WorkOrder): string {
+  if (order.object === undefined) throw new HoldfastError('internal', `a ${order.step} without an object`)
+  return order.object
+}
+
+function size(order: WorkOrder): number {
+  if (order.sizeMiB === undefined) throw new HoldfastError('internal', `a ${order.step} without a size`)
+  return order.sizeMiB
+}
+
+function filesystem(order: WorkOrder): FilesystemType {
+  if (order.fs === undefined || order.fs === 'raw') {
+    throw new HoldfastError('internal', `a ${order.step} of a filesystem without one`)
+  }
+  return order.fs
+}
+
+function uuid(order: WorkOrder): string {
+  if (order.fsUuid === undefined) throw new HoldfastError('internal', `a ${order.step} without a UUID`)
+  return order.fsUuid
+}
