@@ -1,14 +1,15 @@
 import { FORWARD_JUMP_MS } from '../ledger/clock.ts'
 import type { Command } from '../ledger/commands.ts'
-import { type Accepted, type Decision, execute, type Key, remembered } from '../ledger/decide.ts'
+import { type Decision, execute, type Key, remembered } from '../ledger/decide.ts'
 import { LedgerState } from '../ledger/state.ts'
 import type { Clock } from '../model/clock.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { LedgerEvent } from '../model/event.ts'
 import type { NewId } from '../model/ids.ts'
 import { type Change, RECORD_KINDS, type RecordKind } from '../model/records.ts'
-import { BATCH_BYTES, BATCH_RECORDS, type RecordChange, type Store, type StoredEvent } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { LedgerTime } from './ledger-time.ts'
+import { OpenBatch, type Waiter } from './open-batch.ts'
 
 /** What is asked of the engine. */
 export interface Request {
@@ -37,11 +38,6 @@ interface Job {
   readonly reject: (error: HoldfastError) => void
 }
 
-interface Decided {
-  readonly job: Job
-  readonly decision: Decision
-}
-
 /** Commands that may wait; more are told to come back later. */
 const MAX_WAITING = 10_000
 
@@ -55,21 +51,22 @@ export interface EngineParts {
 
 /**
  * Runs the ledger on a store. Commands that arrive together are decided one by one in memory and committed as one
- * batch; batches are strictly chained. Every answer, a refusal or a read too, is given only when the state that it
- * comes from is durable. When a commit fails or its outcome is unknown, all that waited for it is told so and the
- * engine is down until it is started again.
+ * batch; while a batch is being written the next one is decided, but none is sent before the one before it is known.
+ * Every answer, a refusal or a read too, is given only when the state that it comes from is durable. When a commit
+ * fails or its outcome is unknown, all that waited for it is told so and the engine is down until it is started again.
  */
 export class Engine {
   readonly #parts: EngineParts
   #state: LedgerState | undefined
   #time: LedgerTime | undefined
   #term = 0
-  /** The loop is going. */
-  #running = false
-  /** A batch is decided but not known to be durable: the state is ahead of what may be told. */
-  #ahead = false
   #queue: Job[] = []
-  #readers: (() => void)[] = []
+  /** Decided, not sent. */
+  #open = new OpenBatch()
+  /** Sent, and not known to be durable. */
+  #sent: OpenBatch | undefined
+  #scheduled = false
+  #idle: (() => void)[] = []
   readonly #listeners = new Set<(committed: Committed) => void>()
   readonly #downListeners = new Set<(error: HoldfastError) => void>()
 
@@ -112,7 +109,7 @@ export class Engine {
     return this.#queue.length
   }
 
-  /** Told of every durable batch, at the moment when the state is exactly what is durable. */
+  /** Told of every batch when it is durable. What more is to be read goes through `read`. */
   onCommitted(listener: (committed: Committed) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -140,32 +137,31 @@ export class Engine {
     })
   }
 
-  /** Reads the state at a durable revision. `read` must not wait for anything. */
+  /** Reads the state, and answers when what was read is durable. `read` must not wait for anything. */
   read<T>(read: (state: LedgerState) => T): Promise<T> {
     if (this.#state === undefined) return Promise.reject(notReady())
+    const state = this.#state
     return new Promise((resolve, reject) => {
-      const run = () => {
-        if (this.#state === undefined) return reject(notReady())
-        try {
-          resolve(read(this.#state))
-        } catch (thrown) {
-          reject(asHoldfastError(thrown))
-        }
+      const fail = () => reject(notReady())
+      try {
+        const value = read(state)
+        this.#whenDurable({ release: () => resolve(value), fail })
+      } catch (thrown) {
+        this.#whenDurable({ release: () => reject(asHoldfastError(thrown)), fail })
       }
-      if (this.#ahead) this.#readers.push(run)
-      else run()
     })
   }
 
-  /** The state, for those who are called at a durable moment (`onCommitted` listeners). */
+  /** The state, if all of it is durable at this moment. */
   get durable(): LedgerState | undefined {
-    return this.#ahead ? undefined : this.#state
+    return this.#open.isEmpty && this.#sent === undefined ? this.#state : undefined
   }
 
   /** An operator confirmed the wall clock. */
-  async confirmClock(actor: string): Promise<void> {
-    await this.submit({ actor, command: { kind: 'clock.confirm' } })
+  async confirmClock(actor: string, key?: Key): Promise<unknown> {
+    const { answer } = await this.submit({ actor, key, command: { kind: 'clock.confirm' } })
     this.#time?.adopt()
+    return answer
   }
 
   /** The ledger's time, ms since 1970. */
@@ -175,70 +171,67 @@ export class Engine {
 
   /** Waits until nothing is under way, then leads no longer. */
   async stop(): Promise<void> {
-    while (this.#ahead) await new Promise<void>((resolve) => this.#readers.push(resolve))
+    while (this.#sent !== undefined || !this.#open.isEmpty) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve))
+    }
     this.#state = undefined
     for (const job of this.#queue.splice(0)) job.reject(notReady())
   }
 
+  /** What depends on the state as it is now is told when that is durable. */
+  #whenDurable(waiter: Waiter): void {
+    if (!this.#open.isEmpty) this.#open.waiters.push(waiter)
+    else if (this.#sent !== undefined) this.#sent.waiters.push(waiter)
+    else waiter.release()
+  }
+
   #kick(): void {
-    if (this.#running) return
-    this.#running = true
+    if (this.#scheduled) return
+    this.#scheduled = true
     // what arrives in the same turn of the event loop is decided together
-    queueMicrotask(() => void this.#run())
+    queueMicrotask(() => {
+      this.#scheduled = false
+      this.#advance()
+    })
   }
 
-  async #run(): Promise<void> {
-    while (this.#queue.length > 0 && this.#state !== undefined) {
-      const state: LedgerState = this.#state
-      const { decided, changes, records, events } = this.#decide(state)
-      if (events.length > 0) {
-        this.#ahead = true
-        try {
-          await this.#commit(state, records, events)
-        } catch (thrown) {
-          this.#stepDown(decided, asHoldfastError(thrown))
-          break
-        }
-        this.#ahead = false
-      }
-      this.#settle(state, decided, changes, events)
-    }
-    this.#ahead = false
-    this.#running = false
-    this.#flushReaders()
+  /** Decides what waits, as far as it fits into the open batch, and sends that batch if none is under way. */
+  #advance(): void {
+    const state = this.#state
+    if (state === undefined) return
+    this.#decide(state)
+    if (this.#sent !== undefined || this.#open.isEmpty) return
+    const batch = this.#open
+    this.#sent = batch
+    this.#open = new OpenBatch()
+    this.#commit(batch).then(
+      () => this.#settle(batch),
+      (thrown) => this.#stepDown(asHoldfastError(thrown)),
+    )
+    // what did not fit is decided while that one is written
+    if (this.#queue.length > 0) this.#decide(state)
   }
 
-  /** Decides as many of the waiting commands as one batch can hold. */
-  #decide(state: LedgerState) {
-    const decided: Decided[] = []
-    const changes: Change[] = []
-    const records = new Map<string, RecordChange>()
-    const events: LedgerEvent[] = []
-    let bytes = 0
+  #decide(state: LedgerState): void {
     const time = (this.#time as LedgerTime).read()
     if (time.jump !== undefined && state.get('clock', 'clock') === undefined) {
       this.#queue.unshift(internalJob({ kind: 'clock.suspend', ...time.jump }))
     }
-    while (this.#queue.length > 0) {
-      const job = this.#queue[0] as Job
+    let taken = 0
+    for (const job of this.#queue) {
       const decision = this.#execute(state, job.request, time.now)
-      if (decision.ok) {
-        const written = serialise(decision)
-        const size = written.reduce((sum, each) => sum + (each.json?.length ?? 0) + 64, 0)
-        const full = records.size + written.length > BATCH_RECORDS || bytes + size > BATCH_BYTES / 2
-        if (full && decided.length > 0) {
-          decision.undo()
-          break
-        }
-        bytes += size
-        changes.push(...decision.changes)
-        for (const each of written) records.set(`${each.kind}/${each.id}`, each)
-        if (decision.event !== undefined) events.push(decision.event)
+      if (decision.ok && !this.#open.take(decision)) {
+        decision.undo()
+        break
       }
-      this.#queue.shift()
-      decided.push({ job, decision })
+      taken += 1
+      const { revision } = state
+      const release = decision.ok
+        ? () => job.resolve({ answer: decision.answer, revision })
+        : () => job.reject(decision.error)
+      this.#whenDurable({ release, fail: () => job.reject(unknownOutcome()) })
     }
-    return { decided, changes, records: [...records.values()], events }
+    this.#queue.splice(0, taken)
   }
 
   #execute(state: LedgerState, request: Request, now: number): Decision {
@@ -254,59 +247,52 @@ export class Engine {
     }
   }
 
-  async #commit(state: LedgerState, changes: RecordChange[], events: LedgerEvent[]): Promise<void> {
-    const stored: StoredEvent[] = events.map((event) => ({ revision: event.revision, json: JSON.stringify(event) }))
-    await this.#parts.store.commit({
+  #commit(batch: OpenBatch): Promise<void> {
+    const first = (batch.events[0] as LedgerEvent).revision
+    const last = (batch.events.at(-1) as LedgerEvent).revision
+    return this.#parts.store.commit({
       term: this.#term,
-      previousRevision: (events[0] as LedgerEvent).revision - 1,
-      revision: state.revision,
-      at: state.at,
-      changes,
-      events: stored,
+      previousRevision: first - 1,
+      revision: last,
+      at: batch.at,
+      changes: batch.records,
+      events: batch.stored,
     })
   }
 
-  #settle(state: LedgerState, decided: Decided[], changes: Change[], events: LedgerEvent[]): void {
-    for (const { job, decision } of decided) {
-      if (decision.ok) job.resolve({ answer: decision.answer, revision: state.revision })
-      else job.reject(decision.error)
-    }
-    if (events.length > 0) {
-      for (const listener of this.#listeners) listener({ changes, events, revision: state.revision })
-    }
-    this.#flushReaders()
+  #settle(batch: OpenBatch): void {
+    this.#sent = undefined
+    for (const { release } of batch.waiters) release()
+    const { changes, events } = batch
+    const revision = (events.at(-1) as LedgerEvent).revision
+    for (const listener of this.#listeners) listener({ changes, events, revision })
+    this.#advance()
+    if (this.#sent === undefined && this.#open.isEmpty) for (const idle of this.#idle.splice(0)) idle()
   }
 
-  #flushReaders(): void {
-    const readers = this.#readers
-    this.#readers = []
-    for (const read of readers) read()
-  }
-
-  #stepDown(decided: Decided[], error: HoldfastError): void {
-    this.#state = undefined
-    const unknown = new HoldfastError(
-      'unknown_outcome',
-      `the store did not confirm (${error.message}); repeat with the same idempotency key`,
-    )
+  #stepDown(error: HoldfastError): void {
+    const decided = [...(this.#sent?.waiters ?? []), ...this.#open.waiters]
     const waiting = this.#queue
+    this.#state = undefined
+    this.#sent = undefined
+    this.#open = new OpenBatch()
     this.#queue = []
-    for (const { job } of decided) job.reject(unknown)
+    for (const { fail } of decided) fail()
     for (const job of waiting) job.reject(notReady())
+    for (const idle of this.#idle.splice(0)) idle()
     for (const listener of this.#downListeners) listener(error)
   }
 }
 
-function serialise(decision: Accepted): RecordChange[] {
-  return decision.changes.map(({ kind, id, record }) => ({
-    kind,
-    id,
-    json: record === undefined ? undefined : JSON.stringify(record),
-  }))
-}
-
 function internalJob(command: Command): Job {
   return { request: { actor: 'controller', command }, resolve: () => {}, reject: () => {} }
+}
+
+function unknownOutcome(): HoldfastError {
+  return new HoldfastError(
+    'unknown_outcome',
+    'the store did not confirm this; it may or may not be done: repeat it with the same idempotency key',
+  )
 }
 
 function notReady(): HoldfastError {

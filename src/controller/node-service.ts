@@ -232,7 +232,7 @@ export class NodeService {
 
 /** @throws not_found, role_not_allowed */
 function findVolume(state: LedgerState, nameOrId: string, roles: readonly string[] | undefined): string {
-  const volume = state.get('volume', state.volumeByName.get(nameOrId) ?? nameOrId)
+  const volume = state.get('volume', nameOrId) ?? state.get('volume', state.volumeByName.get(nameOrId) ?? '')
   if (volume === undefined) throw new HoldfastError('not_found', `no such volume ${quote(nameOrId)}`)
   if (roles !== undefined && !roles.includes(volume.role)) {
     throw new HoldfastError('role_not_allowed', `volume ${volume.name} belongs to role ${volume.role}`)

@@ -1,6 +1,6 @@
 import type { LedgerState } from '../ledger/state.ts'
 import type { Clock } from '../model/clock.ts'
-import type { Assignment } from '../model/node-protocol.ts'
+import type { Assignment, PoolSpec } from '../model/node-protocol.ts'
 import { assignmentFor, poolSpecs } from './assignment.ts'
 import type { Committed, Engine } from './engine.ts'
 
@@ -17,6 +17,10 @@ interface Session {
   stream: NodeStream | undefined
   /** The pools as last sent on this stream. */
   sentPools: string
+  /** An assignment is being made for it. */
+  sending: boolean
+  /** Something changed in the meantime. */
+  again: boolean
 }
 
 /**
@@ -47,7 +51,7 @@ export class Sessions {
 
   open(nodeId: string, session: string): void {
     this.#sessions.get(nodeId)?.stream?.close()
-    this.#sessions.set(nodeId, { session, renewedAt: this.#clock.boottime(), stream: undefined, sentPools: '' })
+    this.#sessions.set(nodeId, { session, renewedAt: this.#clock.boottime(), stream: undefined, sentPools: '', sending: false, again: false })
   }
 
   isLeased(nodeId: string): boolean {
@@ -86,7 +90,7 @@ export class Sessions {
     current.stream?.close()
     current.stream = stream
     current.sentPools = ''
-    await this.#engine.read((state) => this.#send(state, nodeId, current))
+    await this.#send(nodeId, current)
     return true
   }
 
@@ -107,12 +111,15 @@ export class Sessions {
   }
 
   #announce(committed: Committed): void {
-    const state = this.#engine.durable
-    if (state === undefined) return
-    for (const nodeId of this.#concerned(state, committed)) {
-      const session = this.#sessions.get(nodeId)
-      if (session !== undefined) this.#send(state, nodeId, session)
-    }
+    void this.#engine
+      .read((state) => this.#concerned(state, committed))
+      .then((nodes) => {
+        for (const nodeId of nodes) {
+          const session = this.#sessions.get(nodeId)
+          if (session !== undefined) void this.#send(nodeId, session)
+        }
+      })
+      .catch(() => undefined)
   }
 
   #concerned(state: LedgerState, { changes }: Committed): Set<string> {
@@ -132,16 +139,25 @@ export class Sessions {
     return nodes
   }
 
-  #send(state: LedgerState, nodeId: string, session: Session): void {
-    if (session.stream === undefined) return
-    const pools = this.#poolsJson(state)
-    const fresh = pools !== session.sentPools
-    session.sentPools = pools
-    session.stream.send({
-      term: this.#engine.term,
-      ...assignmentFor(state, nodeId),
-      ...(fresh ? { pools: JSON.parse(pools) } : {}),
-    })
+  /** Sends the newest assignment. While one is on its way, later changes wait and are sent as one. */
+  async #send(nodeId: string, session: Session): Promise<void> {
+    if (session.sending || session.stream === undefined) {
+      session.again = session.sending
+      return
+    }
+    session.sending = true
+    do {
+      session.again = false
+      const made = await this.#engine
+        .read((state) => ({ assignment: assignmentFor(state, nodeId), pools: this.#poolsJson(state) }))
+        .catch(() => undefined)
+      if (made === undefined || session.stream === undefined) break
+      const fresh = made.pools !== session.sentPools
+      session.sentPools = made.pools
+      const pools = fresh ? { pools: JSON.parse(made.pools) as PoolSpec[] } : {}
+      session.stream.send({ term: this.#engine.term, ...made.assignment, ...pools })
+    } while (session.again)
+    session.sending = false
   }
 
   /** The pools as JSON, made once per revision. */

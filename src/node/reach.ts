@@ -5,6 +5,8 @@ import { deadline } from './deadline.ts'
 import type { NodePools } from './pools.ts'
 
 const PROBE_EVERY_MS = 10_000
+/** A pool that is not reached is looked at more often: it may be marked, or its share mounted, any moment. */
+const RETRY_EVERY_MS = 1000
 const PROBE_DEADLINE_MS = 8_000
 const INVENTORY_EVERY_MS = 60_000
 
@@ -24,6 +26,7 @@ export class Reach {
   readonly #parts: ReachParts
   readonly #reports = new Map<string, PoolReport>()
   readonly #probing = new Set<string>()
+  readonly #probedAt = new Map<string, number>()
   readonly #inventoried = new Map<string, number>()
   #cancelTimer: (() => void) | undefined
   #stopped = true
@@ -54,22 +57,29 @@ export class Reach {
     if (this.#stopped) return
     for (const poolId of this.#reports.keys())
       if (this.#parts.pools.spec(poolId) === undefined) this.#reports.delete(poolId)
-    this.#probeAll()
+    for (const poolId of this.#parts.pools.ids) void this.#probe(poolId)
     this.#tell()
   }
 
   #tick(): void {
     if (this.#stopped) return
-    this.#probeAll()
-    this.#cancelTimer = this.#parts.clock.after(PROBE_EVERY_MS, () => this.#tick())
+    this.#probeDue()
+    this.#cancelTimer = this.#parts.clock.after(RETRY_EVERY_MS, () => this.#tick())
   }
 
-  #probeAll(): void {
-    for (const poolId of this.#parts.pools.ids) if (!this.#probing.has(poolId)) void this.#probe(poolId)
+  #probeDue(): void {
+    const now = this.#parts.clock.boottime()
+    for (const poolId of this.#parts.pools.ids) {
+      const wait = this.#reports.get(poolId)?.ok === true ? PROBE_EVERY_MS : RETRY_EVERY_MS
+      const last = this.#probedAt.get(poolId)
+      if (last === undefined || now - last >= wait) void this.#probe(poolId)
+    }
   }
 
   async #probe(poolId: string): Promise<void> {
+    if (this.#probing.has(poolId)) return
     this.#probing.add(poolId)
+    this.#probedAt.set(poolId, this.#parts.clock.boottime())
     const report = await this.#look(poolId)
     this.#probing.delete(poolId)
     if (this.#stopped || this.#parts.pools.spec(poolId) === undefined) return

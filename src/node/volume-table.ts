@@ -193,8 +193,10 @@ export class VolumeTable {
       const { entry } = slot
       if (entry === undefined) return undefined
       const users = entry.users.filter((each) => each.door !== user.door || each.id !== user.id)
-      this.#write(slot, { ...entry, users })
-      if (users.length > 0) return undefined
+      if (users.length > 0) {
+        this.#write(slot, { ...entry, users })
+        return undefined
+      }
       await this.#parts.hands.down(entry.volume, entry.target, deadline(this.#parts.clock, 90_000))
       const { attachmentId, epoch, claims } = entry
       this.#forget(slot)

@@ -1,0 +1,165 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { Logger } from 'pino'
+import { HoldfastError } from '../model/errors.ts'
+import { HttpLink } from '../node/http-link.ts'
+import { runController } from './run-controller.ts'
+import { type RunningNode, runNode } from './run-node.ts'
+
+/** Longest path of a unix socket (unix(7), sun_path is 108 bytes with its NUL). */
+const MAX_SOCKET_PATH = 107
+const POOL = 'loop~dev~pool'
+const READY_MS = 30_000
+
+export interface DevOptions {
+  /** Everything is kept under it. */
+  readonly dir: string
+  readonly nodes: number
+  /** Declared capacity of the pool, MiB. */
+  readonly poolSizeMiB: number
+  /** IOPS of the pool; 0 counts none. */
+  readonly poolIops?: number
+  /** Name of the Docker volume plugin, or `off`. */
+  readonly docker: string | 'off'
+  /** 0: any free one. */
+  readonly port?: number
+  readonly leaseMs?: number
+  readonly log: Logger
+}
+
+export interface DevNode {
+  readonly name: string
+  readonly mountRoot: string
+  /** Docker's plugin socket. */
+  readonly docker: string | null
+}
+
+/** What the ready line says. */
+export interface DevReady {
+  readonly api: string
+  readonly token: string
+  readonly pool: string
+  readonly nodes: readonly DevNode[]
+}
+
+export interface RunningDev extends DevReady {
+  readonly running: readonly RunningNode[]
+  stop(): Promise<void>
+}
+
+/**
+ * The embedded mode: a controller, nodes and a loop pool that they share, in one process, all state under one folder.
+ * Stopped and started again on the same folder it goes on where it was.
+ */
+export async function runDev(options: DevOptions): Promise<RunningDev> {
+  const dir = resolve(options.dir)
+  const nodes = Array.from({ length: options.nodes }, (_, index) => devNode(dir, index + 1, options.docker))
+  checkSocketPaths(dir, nodes)
+  const closers: (() => Promise<void>)[] = []
+  const stop = async () => {
+    for (const close of closers.splice(0).reverse()) await close()
+  }
+  try {
+    mkdirSync(join(dir, 'pool'), { recursive: true, mode: 0o700 })
+    const leaseMs = options.leaseMs ?? 15_000
+    const { log } = options
+    const state = join(dir, 'controller')
+    const host = '127.0.0.1'
+    const controller = await runController({
+      state,
+      host,
+      port: options.port ?? 0,
+      insecure: false,
+      leaseMs,
+      log,
+      trustClock: true,
+    })
+    closers.push(controller.stop)
+    const { api, token } = controller
+    const running: RunningNode[] = []
+    for (const node of nodes) {
+      const started = await startNode(dir, node, { api, token, leaseMs, log })
+      closers.push(started.stop)
+      running.push(started)
+    }
+    const link = new HttpLink({ api, token })
+    try {
+      await preparePool(link, options, join(dir, 'pool'), nodes)
+    } finally {
+      await link.close()
+    }
+    return { api, token, pool: POOL, nodes, running, stop }
+  } catch (thrown) {
+    await stop()
+    throw thrown
+  }
+}
+
+function devNode(dir: string, number: number, docker: string): DevNode {
+  const name = `node-${number}`
+  return {
+    name,
+    mountRoot: join(dir, name, 'mnt'),
+    docker: docker === 'off' ? null : join(dir, name, 'plugins', `${docker}.sock`),
+  }
+}
+
+/** A path that is too long would fail with a bare EINVAL when the socket is made. */
+function checkSocketPaths(dir: string, nodes: readonly DevNode[]): void {
+  for (const { docker } of nodes) {
+    const length = docker === null ? 0 : Buffer.byteLength(docker)
+    if (length <= MAX_SOCKET_PATH) continue
+    throw new HoldfastError(
+      'invalid_option',
+      `directory ${dir} makes the socket path ${docker} ${length} bytes long; at most ${MAX_SOCKET_PATH} are possible: choose a shorter one`,
+    )
+  }
+}
+
+function startNode(
+  dir: string,
+  node: DevNode,
+  { api, token, leaseMs, log }: { api: string; token: string; leaseMs: number; log: Logger },
+): Promise<RunningNode> {
+  return runNode({
+    name: node.name,
+    api,
+    joinToken: token,
+    state: join(dir, node.name, 'state'),
+    mountRoot: node.mountRoot,
+    mountRoots: [],
+    labels: {},
+    leaseMs,
+    log: log.child({ node: node.name }),
+    ...(node.docker === null ? {} : { docker: { socket: node.docker, roles: ['default'], trashHours: 24 } }),
+  })
+}
+
+/** The pool is made and marked the first time; then it is waited for until every node reaches it. */
+async function preparePool(
+  link: HttpLink,
+  options: DevOptions,
+  directory: string,
+  nodes: readonly DevNode[],
+): Promise<void> {
+  const marked = existsSync(join(directory, '.holdfast-pool.json'))
+  const pools = await link.rest<{ items: { name: string }[] }>('GET', '/v1/pools')
+  if (!pools.items.some((pool) => pool.name === POOL)) {
+    if (marked) throw new HoldfastError('marker_conflict', `${directory} belongs to another installation; move it away`)
+    await link.rest('POST', '/v1/pools', {
+      name: POOL,
+      driver: 'loop',
+      settings: { directory },
+      capacityMiB: options.poolSizeMiB,
+      iops: options.poolIops ?? 0,
+      ...(nodes[0] === undefined ? {} : { markOn: nodes[0].name }),
+    })
+  }
+  const end = Date.now() + READY_MS
+  while (nodes.length > 0) {
+    const pool = await link.rest<{ nodes: number }>('GET', `/v1/pools/${encodeURIComponent(POOL)}`)
+    if (pool.nodes >= nodes.length) return
+    if (Date.now() > end) throw new HoldfastError('no_reach', `the nodes do not reach the pool in ${directory}`)
+    await new Promise((wake) => setTimeout(wake, 50))
+  }
+}

@@ -1,0 +1,31 @@
+/** Reads /proc/self/mountinfo (proc(5)). Nothing mounted is touched. */
+import { readFile } from 'node:fs/promises'
+import type { MountEntry } from '../node/filesystems.ts'
+
+export async function readMounts(): Promise<MountEntry[]> {
+  return parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8'))
+}
+
+export function parseMountInfo(text: string): MountEntry[] {
+  return text.split('\n').flatMap((line) => parseLine(line) ?? [])
+}
+
+/** `36 35 98:0 /root /target rw,noatime master:1 - ext3 /dev/root rw,errors=continue` */
+function parseLine(line: string): MountEntry | undefined {
+  const [left, right] = line.split(' - ', 2)
+  if (left === undefined || right === undefined) return undefined
+  const [, , , , target, options] = left.split(' ')
+  const [type, device, superOptions] = right.split(' ')
+  if (target === undefined || options === undefined || type === undefined || device === undefined) return undefined
+  const readOnly = isReadOnly(options) || isReadOnly(superOptions ?? '')
+  return { device: unescapeOctal(device), target: unescapeOctal(target), type, readOnly }
+}
+
+function isReadOnly(options: string): boolean {
+  return options.split(',').includes('ro')
+}
+
+/** The kernel writes space, tab, newline and backslash as three octal digits, byte by byte. */
+function unescapeOctal(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+}
