@@ -53,7 +53,11 @@ export async function benchHolds(callers: number): Promise<Line> {
 async function sampleBatches(engine: Engine, poolId: string, callers: number): Promise<string[][]> {
   const batches: string[][] = []
   const stop = engine.onCommitted(({ changes, events }) => {
-    if (batches.length < 500) batches.push([...changes.map((change) => JSON.stringify(change.record)), ...events.map((event) => JSON.stringify(event))])
+    if (batches.length < 500)
+      batches.push([
+        ...changes.map((change) => JSON.stringify(change.record)),
+        ...events.map((event) => JSON.stringify(event)),
+      ])
   })
   await holdsPerSecond(engine, poolId, callers)
   stop()

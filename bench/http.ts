@@ -12,13 +12,21 @@ const ROUND_MS = 1000
 /** Durable holds per second through HTTP, with the controller in a process of its own. */
 export async function benchHttp(callers: readonly number[]): Promise<Line[]> {
   const directory = mkdtempSync(join(tmpdir(), 'hfb-'))
-  const child = fork(new URL('./start-controller.ts', import.meta.url), [join(directory, 'state')], { stdio: 'inherit' })
+  const child = fork(new URL('./start-controller.ts', import.meta.url), [join(directory, 'state')], {
+    stdio: 'inherit',
+  })
   try {
     const { api, token } = await new Promise<{ api: string; token: string }>((resolve, reject) => {
       child.once('message', (message) => resolve(message as { api: string; token: string }))
       child.once('exit', (code) => reject(new Error(`the controller ended with ${code}`)))
     })
-    const pool = { name: 'loop~bench~pool', driver: 'loop', settings: { directory: '/nowhere' }, capacityMiB: 2 ** 43, iops: 0 }
+    const pool = {
+      name: 'loop~bench~pool',
+      driver: 'loop',
+      settings: { directory: '/nowhere' },
+      capacityMiB: 2 ** 43,
+      iops: 0,
+    }
     await post(new Agent(), api, token, '/v1/pools', pool)
     const lines: Line[] = []
     for (const count of callers) {
@@ -28,7 +36,14 @@ export async function benchHttp(callers: readonly number[]): Promise<Line[]> {
         if (round >= 0) rates.push(rate)
       }
       const note = count === 128 ? 'guide 3,000/s' : ''
-      lines.push({ name: `holds through HTTP, ${count} clients`, ours: median(rates), reference: undefined, unit: 'holds/s', against: '', note })
+      lines.push({
+        name: `holds through HTTP, ${count} clients`,
+        ours: median(rates),
+        reference: undefined,
+        unit: 'holds/s',
+        against: '',
+        note,
+      })
     }
     return lines
   } finally {

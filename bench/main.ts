@@ -30,6 +30,12 @@ for (const [name, run] of Object.entries(BENCHES)) {
   if (wanted.length === 0 || wanted.includes(name)) lines.push(...(await run()))
 }
 if (process.argv.includes('--json')) {
-  process.stdout.write(`${JSON.stringify(lines.map((line) => ({ ...line, ratio: ratio(line) })), null, 2)}\n`)
+  process.stdout.write(
+    `${JSON.stringify(
+      lines.map((line) => ({ ...line, ratio: ratio(line) })),
+      null,
+      2,
+    )}\n`,
+  )
 } else process.stdout.write(`${table(lines)}\n`)
 process.exit(0)

@@ -113,7 +113,14 @@ async function fill(directory: string): Promise<string> {
     if (changes.length === 0) return
     const event = { revision: revision + 1, json: '{}' }
     const at = Date.now()
-    await store.commit({ term: head.term, previousRevision: revision, revision: revision + 1, at, changes, events: [event] })
+    await store.commit({
+      term: head.term,
+      previousRevision: revision,
+      revision: revision + 1,
+      at,
+      changes,
+      events: [event],
+    })
     revision += 1
     changes = []
   }
@@ -139,8 +146,22 @@ async function start(state: string): Promise<Line[]> {
     const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024
     const note = 'with 100,000 volumes, 1,000 pools and 10,000 nodes'
     return [
-      { name: 'start-up to ready', ours: seconds, reference: undefined, unit: 's', against: '', note: `${note}; guide 5 s` },
-      { name: 'memory when ready', ours: resident, reference: undefined, unit: 'MiB', against: '', note: 'guide 1024 MiB' },
+      {
+        name: 'start-up to ready',
+        ours: seconds,
+        reference: undefined,
+        unit: 's',
+        against: '',
+        note: `${note}; guide 5 s`,
+      },
+      {
+        name: 'memory when ready',
+        ours: resident,
+        reference: undefined,
+        unit: 'MiB',
+        against: '',
+        note: 'guide 1024 MiB',
+      },
     ]
   } finally {
     child.removeAllListeners('exit')

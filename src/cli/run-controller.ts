@@ -75,9 +75,7 @@ async function compose(
   closers.push(() => controller.stop())
   const token = await adminToken(options.state)
   const tls =
-    options.tls === undefined
-      ? undefined
-      : { cert: readFileSync(options.tls.cert), key: readFileSync(options.tls.key) }
+    options.tls === undefined ? undefined : { cert: readFileSync(options.tls.cert), key: readFileSync(options.tls.key) }
   const auth = new Authenticator(controller.engine, token)
   const app = createApi({ controller, auth, log, metrics, version: VERSION, config: { tls } })
   closers.push(() => app.close())

@@ -88,7 +88,7 @@ export class Conductor {
     this.#submitted.add(key)
     // a refusal means that the ledger has moved on; the next pass looks again
     this.#parts.engine
-      .submit({ actor: 'controller', command })
+      .submit({ actor: 'controller', command, internal: true })
       .catch(() => undefined)
       .finally(() => this.#submitted.delete(key))
   }

@@ -50,10 +50,22 @@ export class Controller {
     this.engine.onDown((error) => this.#down(error))
   }
 
-  /** @throws fenced, store_corrupt, store_schema, state_dir */
+  /** Begins to lead; when it cannot, it is stopped. @throws fenced, store_corrupt, store_schema, state_dir */
   async start(): Promise<void> {
+    try {
+      await this.#lead()
+    } catch (thrown) {
+      await this.stop()
+      throw thrown
+    }
+  }
+
+  async #lead(): Promise<void> {
     await this.engine.start()
     await this.engine.read((state) => this.sessions.adopt(state))
+    if (this.#stopped) return await this.engine.stop()
+    // stepped down again already: the next start is on its way
+    if (!this.engine.leading) return
     this.#conductor.start()
     this.#housekeeper.start()
     this.#parts.onState?.('leading', undefined)
@@ -81,8 +93,10 @@ export class Controller {
 
   #restartLater(): void {
     if (this.#stopped) return
+    // stepping down in the middle of a start asks for another one twice
+    this.#cancelRestart?.()
     this.#cancelRestart = this.#parts.clock.after(RESTART_MS, () => {
-      this.start().catch((error: HoldfastError) => {
+      this.#lead().catch((error: HoldfastError) => {
         this.#parts.onState?.('down', error)
         this.#restartLater()
       })

@@ -1,4 +1,4 @@
-import { FORWARD_JUMP_MS } from '../ledger/clock.ts'
+import { expirySuspended } from '../ledger/clock.ts'
 import type { Command } from '../ledger/commands.ts'
 import { type Decision, execute, type Key, remembered } from '../ledger/decide.ts'
 import { LedgerState } from '../ledger/state.ts'
@@ -7,7 +7,7 @@ import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { LedgerEvent } from '../model/event.ts'
 import type { NewId } from '../model/ids.ts'
 import { type Change, RECORD_KINDS, type RecordKind } from '../model/records.ts'
-import type { Store } from '../store/store.ts'
+import { BATCH_BYTES, type Store } from '../store/store.ts'
 import { LedgerTime } from './ledger-time.ts'
 import { OpenBatch, type Waiter } from './open-batch.ts'
 
@@ -17,6 +17,8 @@ export interface Request {
   readonly key?: Key | undefined
   /** The command, or what makes it from the state at the moment of decision (placement does). May throw. */
   readonly command: Command | ((state: LedgerState) => Command)
+  /** Of the controller itself: there are few of these, and they are not turned away when many commands wait. */
+  readonly internal?: boolean
 }
 
 export interface Answer {
@@ -37,6 +39,8 @@ interface Job {
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: HoldfastError) => void
 }
+
+const BY_ITSELF = { actor: 'controller', internal: true } as const
 
 /** Commands that may wait; more are told to come back later. */
 const MAX_WAITING = 10_000
@@ -84,17 +88,16 @@ export class Engine {
       }
     })
     const state = new LedgerState(head.installation)
-    for (const change of changes) state.apply(change)
+    for (const change of inOrder(changes)) state.apply(change)
     state.revision = head.revision
     state.at = head.at
     this.#term = term
-    this.#time = new LedgerTime(this.#parts.clock, head.at)
+    const time = new LedgerTime(this.#parts.clock, head.at)
+    if (head.at === 0 || this.#parts.trustClock === true) time.adopt()
+    this.#time = time
     this.#state = state
-    const away = this.#parts.clock.now() - head.at
-    if (head.at > 0 && away > FORWARD_JUMP_MS && this.#parts.trustClock !== true) {
-      const jump = { from: head.at, to: head.at + away }
-      await this.submit({ actor: 'controller', command: { kind: 'clock.suspend', ...jump } })
-    }
+    // away for long, or the clock is wrong: deciding anything suspends expiry first
+    if (time.read().jump !== undefined) await this.submit({ ...BY_ITSELF, command: { kind: 'clock.tick' } })
   }
 
   get leading(): boolean {
@@ -128,7 +131,7 @@ export class Engine {
    */
   submit(request: Request): Promise<Answer> {
     if (this.#state === undefined) return Promise.reject(notReady())
-    if (this.#queue.length >= MAX_WAITING) {
+    if (this.#queue.length >= MAX_WAITING && request.internal !== true) {
       return Promise.reject(new HoldfastError('overloaded', `${MAX_WAITING} commands are waiting; try again shortly`))
     }
     return new Promise((resolve, reject) => {
@@ -159,9 +162,7 @@ export class Engine {
 
   /** An operator confirmed the wall clock. */
   async confirmClock(actor: string, key?: Key): Promise<unknown> {
-    const { answer } = await this.submit({ actor, key, command: { kind: 'clock.confirm' } })
-    this.#time?.adopt()
-    return answer
+    return (await this.submit({ actor, key, command: { kind: 'clock.confirm' } })).answer
   }
 
   /** The ledger's time, ms since 1970. */
@@ -213,18 +214,21 @@ export class Engine {
   }
 
   #decide(state: LedgerState): void {
-    const time = (this.#time as LedgerTime).read()
-    if (time.jump !== undefined && state.get('clock', 'clock') === undefined) {
-      this.#queue.unshift(internalJob({ kind: 'clock.suspend', ...time.jump }))
+    const time = this.#time as LedgerTime
+    let { now, jump } = time.read()
+    if (jump !== undefined && !expirySuspended(state)) {
+      this.#queue.unshift(internalJob({ kind: 'clock.suspend', ...jump }))
     }
     let taken = 0
     for (const job of this.#queue) {
-      const decision = this.#execute(state, job.request, time.now)
-      if (decision.ok && !this.#open.take(decision)) {
-        decision.undo()
-        break
-      }
+      const decision = this.#offer(this.#execute(state, job.request, now))
+      if (decision === 'full') break
       taken += 1
+      if (decision.ok && decision.event?.type === 'clock.confirmed') {
+        // now, not when that is durable: what is decided in between would find the jump again
+        time.adopt()
+        now = time.read().now
+      }
       const { revision } = state
       const release = decision.ok
         ? () => job.resolve({ answer: decision.answer, revision })
@@ -232,6 +236,15 @@ export class Engine {
       this.#whenDurable({ release, fail: () => job.reject(unknownOutcome()) })
     }
     this.#queue.splice(0, taken)
+  }
+
+  /** Puts what was accepted into the open batch. */
+  #offer(decision: Decision): Decision | 'full' {
+    if (!decision.ok) return decision
+    const taken = this.#open.take(decision)
+    if (taken === 'taken') return decision
+    decision.undo()
+    return taken === 'full' ? 'full' : { ok: false, error: tooLarge() }
   }
 
   #execute(state: LedgerState, request: Request, now: number): Decision {
@@ -285,7 +298,20 @@ export class Engine {
 }
 
 function internalJob(command: Command): Job {
-  return { request: { actor: 'controller', command }, resolve: () => {}, reject: () => {} }
+  return { request: { ...BY_ITSELF, command }, resolve: () => {}, reject: () => {} }
+}
+
+/** Idempotency keys in the order in which they end: the store keeps no order, and the housekeeper goes by theirs. */
+function inOrder(changes: Change[]): Change[] {
+  const ends = ({ kind, record }: Change) => (kind === 'key' ? (record?.expiresAt ?? 0) : 0)
+  return changes.sort((a, b) => ends(a) - ends(b))
+}
+
+function tooLarge(): HoldfastError {
+  return new HoldfastError(
+    'body_too_large',
+    `what this would record has more than ${BATCH_BYTES / 1024} KiB: ask for fewer things at once, or with shorter labels`,
+  )
 }
 
 function unknownOutcome(): HoldfastError {

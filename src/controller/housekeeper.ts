@@ -2,6 +2,7 @@ import { expirySuspended } from '../ledger/clock.ts'
 import type { Command } from '../ledger/commands.ts'
 import type { LedgerState } from '../ledger/state.ts'
 import type { Clock } from '../model/clock.ts'
+import type { LedgerEvent } from '../model/event.ts'
 import { isFinished } from '../model/operation.ts'
 import type { Store } from '../store/store.ts'
 import type { Engine } from './engine.ts'
@@ -9,6 +10,7 @@ import type { Engine } from './engine.ts'
 const EVERY_MS = 1000
 /** A quiet store's time is refreshed this often, so that a restart can tell how long it was away. */
 const TICK_MS = 10 * 60_000
+/** Of one kind; when there are more, the next pass follows at once. */
 const PER_PASS = 50
 /** Finished operations are kept for a day, and not more than this many. */
 const OPERATION_KEEP_MS = 24 * 60 * 60_000
@@ -16,6 +18,7 @@ const OPERATION_KEEP = 10_000
 /** Events are kept for a week, and not more than a million. */
 const EVENT_KEEP = 1_000_000
 const EVENT_KEEP_MS = 7 * 24 * 60 * 60_000
+const TRIM_EVERY_MS = 60 * 60_000
 
 export interface HousekeeperParts {
   readonly engine: Engine
@@ -27,66 +30,82 @@ export interface HousekeeperParts {
 export class Housekeeper {
   readonly #parts: HousekeeperParts
   #cancelTimer: (() => void) | undefined
-  #stopped = true
-  #passes = 0
-  /** Revisions with their times, an hour apart, to find where a week ago was. */
-  #marks: { revision: number; at: number }[] = []
+  /** Raised by every start and stop, so that a pass that was under way then starts no other. */
+  #run = 0
+  /** Time of the ledger when events were last trimmed. */
+  #trimmedAt = 0
 
   constructor(parts: HousekeeperParts) {
     this.#parts = parts
   }
 
   start(): void {
-    this.#stopped = false
-    this.#next()
+    this.stop()
+    this.#next(this.#run, EVERY_MS)
   }
 
   stop(): void {
-    this.#stopped = true
+    this.#run += 1
     this.#cancelTimer?.()
   }
 
-  #next(): void {
-    if (this.#stopped) return
-    this.#cancelTimer = this.#parts.clock.after(EVERY_MS, () => {
-      void this.#pass().then(() => this.#next())
+  #next(run: number, delay: number): void {
+    if (run !== this.#run) return
+    this.#cancelTimer = this.#parts.clock.after(delay, () => {
+      void this.#pass().then((more) => this.#next(run, more ? 0 : EVERY_MS))
     })
   }
 
-  async #pass(): Promise<void> {
+  /** Whether more is due that can be done. */
+  async #pass(): Promise<boolean> {
     const { engine } = this.#parts
-    if (!engine.leading) return
-    this.#passes += 1
+    if (!engine.leading) return false
     const now = engine.now()
-    const due = await engine.read((state) => this.#due(state, now)).catch(() => [])
+    const nothing = { commands: [], more: false }
+    const { commands, more } = await engine.read((state) => due(state, now)).catch(() => nothing)
+    const submit = (command: Command) => engine.submit({ actor: 'controller', command, internal: true })
     // a refusal means that somebody else was faster; the next pass looks again
-    for (const command of due) await engine.submit({ actor: 'controller', command }).catch(() => undefined)
-    if (this.#passes % 3600 === 1) await this.#trimEvents(now)
-  }
-
-  #due(state: LedgerState, now: number): Command[] {
-    const due: Command[] = []
-    if (!expirySuspended(state)) {
-      due.push(...expired(state, now))
-      const keys = oldKeys(state, now)
-      if (keys.length > 0) due.push({ kind: 'keys.expire', ids: keys })
-      const operations = oldOperations(state, now)
-      if (operations.length > 0) due.push({ kind: 'operations.prune', ids: operations })
-    }
-    if (now - state.at >= TICK_MS) due.push({ kind: 'clock.tick' })
-    return due
+    const done = await Promise.allSettled(commands.map(submit))
+    if (now - this.#trimmedAt >= TRIM_EVERY_MS) await this.#trimEvents(now).catch(() => undefined)
+    return more && done.some(({ status }) => status === 'fulfilled')
   }
 
   async #trimEvents(now: number): Promise<void> {
     const { engine, store } = this.#parts
-    const mark = await engine.read((state) => ({ revision: state.revision, at: now })).catch(() => undefined)
-    if (mark === undefined) return
-    this.#marks.push(mark)
-    const old = this.#marks.filter((each) => now - each.at > EVENT_KEEP_MS)
-    this.#marks = this.#marks.filter((each) => now - each.at <= EVENT_KEEP_MS)
-    const through = Math.max(mark.revision - EVENT_KEEP, ...old.map((each) => each.revision), 0)
-    if (through > 0) await store.trimEvents(through).catch(() => undefined)
+    this.#trimmedAt = now
+    const { head, suspended } = await engine.read((state) => {
+      return { head: state.revision, suspended: expirySuspended(state) }
+    })
+    const old = suspended ? 0 : await lastBefore(store, now - EVENT_KEEP_MS, head)
+    const through = Math.max(head - EVENT_KEEP, old)
+    if (through > 0) await store.trimEvents(through)
   }
+}
+
+/** Revision of the last event before a time, 0 when there is none: events stand in the order of their times. */
+async function lastBefore(store: Store, time: number, head: number): Promise<number> {
+  let low = 0
+  let high = head
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    const [event] = (await store.events(middle, 1)).events
+    const isOld = event !== undefined && (JSON.parse(event.json) as LedgerEvent).at < time
+    if (isOld) low = event.revision
+    else high = middle
+  }
+  return low
+}
+
+function due(state: LedgerState, now: number): { commands: Command[]; more: boolean } {
+  const tick: Command[] = now - state.at >= TICK_MS ? [{ kind: 'clock.tick' }] : []
+  if (expirySuspended(state)) return { commands: tick, more: false }
+  const commands = [...expired(state, now), ...tick]
+  const keys = oldKeys(state, now)
+  const operations = oldOperations(state, now)
+  const more = Math.max(commands.length, keys.length, operations.length) >= PER_PASS
+  if (keys.length > 0) commands.push({ kind: 'keys.expire', ids: keys })
+  if (operations.length > 0) commands.push({ kind: 'operations.prune', ids: operations })
+  return { commands, more }
 }
 
 function expired(state: LedgerState, now: number): Command[] {

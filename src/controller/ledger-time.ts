@@ -3,7 +3,9 @@ import type { Clock } from '../model/clock.ts'
 
 /**
  * The time that the ledger is given: it never goes back, and does not follow a wall clock that leaps ahead by more
- * than an hour while the machine's own count of time denies it.
+ * than an hour while the machine's own count of time denies it. At a start there is no such count: then a wall clock
+ * that is more than an hour ahead of the last commit is not followed either, until somebody says that it is right. If
+ * it were, one wrong clock at boot would put the ledger into the future for ever.
  */
 export class LedgerTime {
   readonly #clock: Clock
@@ -13,7 +15,7 @@ export class LedgerTime {
   /** @param last time of the last commit, 0 when there was none */
   constructor(clock: Clock, last: number) {
     this.#clock = clock
-    this.#time = Math.max(last, clock.now())
+    this.#time = last
     this.#boottime = clock.boottime()
   }
 
@@ -28,7 +30,7 @@ export class LedgerTime {
     return { now: this.#time, jump: leapt ? { from: expected, to: wall } : undefined }
   }
 
-  /** An operator says that the wall clock is right. */
+  /** Somebody who may know says that the wall clock is right. */
   adopt(): void {
     this.#time = Math.max(this.#time, this.#clock.now())
   }

@@ -9,13 +9,19 @@ export interface Waiter {
   readonly fail: () => void
 }
 
-/** Bytes that a record or event takes beside its JSON. */
-const OVERHEAD = 64
+/** What became of a decision that was offered to a batch. */
+export type Taken =
+  | 'taken'
+  /** Fits into the next one. */
+  | 'full'
+  /** Fits into none. */
+  | 'too-large'
 
 /** Commands that were decided together and will be committed together. */
 export class OpenBatch {
   readonly changes: Change[] = []
   readonly events: LedgerEvent[] = []
+  readonly stored: StoredEvent[] = []
   readonly waiters: Waiter[] = []
   /** Time of the last command in it, ms since 1970. */
   at = 0
@@ -30,33 +36,32 @@ export class OpenBatch {
     return [...this.#records.values()]
   }
 
-  get stored(): StoredEvent[] {
-    return this.events.map((event) => ({ revision: event.revision, json: JSON.stringify(event) }))
-  }
-
-  /** Takes a decision's changes; false when they do not fit any more. */
-  take(decision: Accepted): boolean {
-    const written = serialise(decision)
-    let size = 0
-    for (const each of written) size += (each.json?.length ?? 0) + OVERHEAD
-    const full = this.#records.size + written.length > BATCH_RECORDS || this.#bytes + size > BATCH_BYTES / 2
-    if (full && !this.isEmpty) return false
+  /** Takes a decision's changes, if they fit. */
+  take(decision: Accepted): Taken {
+    const { event } = decision
+    if (event === undefined) return 'taken'
+    const written = decision.changes.map(serialise)
+    const stored = { revision: event.revision, json: JSON.stringify(event) }
+    let size = Buffer.byteLength(stored.json)
+    for (const each of written) size += bytesOf(each)
+    if (written.length > BATCH_RECORDS || size > BATCH_BYTES) return 'too-large'
+    // a record that is written again counts anew, which is more than it takes
+    if (this.#records.size + written.length > BATCH_RECORDS || this.#bytes + size > BATCH_BYTES) return 'full'
     this.#bytes += size
     for (const change of decision.changes) this.changes.push(change)
     for (const each of written) this.#records.set(`${each.kind}/${each.id}`, each)
-    if (decision.event !== undefined) {
-      this.events.push(decision.event)
-      this.at = decision.event.at
-    }
-    return true
+    this.events.push(event)
+    this.stored.push(stored)
+    this.at = event.at
+    return 'taken'
   }
 }
 
+function serialise({ kind, id, record }: Change): RecordChange {
+  return { kind, id, json: record === undefined ? undefined : JSON.stringify(record) }
+}
 
-function serialise(decision: Accepted): RecordChange[] {
-  return decision.changes.map(({ kind, id, record }) => ({
-    kind,
-    id,
-    json: record === undefined ? undefined : JSON.stringify(record),
-  }))
+/** In UTF-8, as the store counts them. */
+function bytesOf({ kind, id, json }: RecordChange): number {
+  return Buffer.byteLength(kind) + Buffer.byteLength(id) + (json === undefined ? 0 : Buffer.byteLength(json))
 }

@@ -51,7 +51,14 @@ export class Sessions {
 
   open(nodeId: string, session: string): void {
     this.#sessions.get(nodeId)?.stream?.close()
-    this.#sessions.set(nodeId, { session, renewedAt: this.#clock.boottime(), stream: undefined, sentPools: '', sending: false, again: false })
+    this.#sessions.set(nodeId, {
+      session,
+      renewedAt: this.#clock.boottime(),
+      stream: undefined,
+      sentPools: '',
+      sending: false,
+      again: false,
+    })
   }
 
   isLeased(nodeId: string): boolean {
@@ -122,19 +129,14 @@ export class Sessions {
       .catch(() => undefined)
   }
 
+  /** The nodes that must be told of what was changed. */
   #concerned(state: LedgerState, { changes }: Committed): Set<string> {
     const nodes = new Set<string>()
     for (const { kind, id, record, before } of changes) {
       if (kind === 'pool') for (const nodeId of this.#sessions.keys()) nodes.add(nodeId)
       else if (kind === 'operation' || kind === 'attachment') {
-        if (record?.nodeId !== undefined) nodes.add(record.nodeId)
-        if (before?.nodeId !== undefined) nodes.add(before.nodeId)
-      } else if (kind === 'volume') {
-        for (const attachmentId of state.attachmentsByVolume.get(id)) {
-          const attachment = state.get('attachment', attachmentId)
-          if (attachment !== undefined) nodes.add(attachment.nodeId)
-        }
-      }
+        for (const each of [record, before]) if (each?.nodeId !== undefined) nodes.add(each.nodeId)
+      } else if (kind === 'volume') for (const nodeId of nodesHolding(state, id)) nodes.add(nodeId)
     }
     return nodes
   }
@@ -167,4 +169,10 @@ export class Sessions {
     }
     return this.#pools.json
   }
+}
+
+function nodesHolding(state: LedgerState, volumeId: string): string[] {
+  return [...state.attachmentsByVolume.get(volumeId)]
+    .map((id) => state.get('attachment', id)?.nodeId)
+    .filter((nodeId) => nodeId !== undefined)
 }

@@ -1,0 +1,202 @@
+import { hostname } from 'node:os'
+import type { Command } from 'commander'
+import { HoldfastError } from '../../model/errors.ts'
+import { isName } from '../../model/names.ts'
+import { readFileSync } from '../builtins.ts'
+import { type GlobalOptions, openCli } from '../cli.ts'
+import type { Given } from '../config/layers.ts'
+import type { LoadedConfig, NodeConfig } from '../config.ts'
+import { say } from '../terminal.ts'
+import { type Labels, oneOf, pair, size, whole } from './options.ts'
+
+// The commands that stay: they load the server's code, and nobody else does.
+
+interface Stoppable {
+  stop(): Promise<void>
+}
+
+const LEVELS = ['debug', 'info', 'warn', 'error']
+
+export function defineController(noun: Command): void {
+  noun
+    .command('run')
+    .description('run the controller in the foreground; TERM ends it')
+    .option('--listen <host:port>', 'address and port of the API')
+    .option('--state <directory>', 'where it keeps everything')
+    .option('--tls-cert <file>', 'PEM file of its certificate')
+    .option('--tls-key <file>', "PEM file of the certificate's key")
+    .option('--insecure', 'serve plain HTTP beyond loopback')
+    .addOption(oneOf('--log <level>', 'how much is logged', LEVELS))
+    .action(async function (this: Command) {
+      const options = this.optsWithGlobals<Record<string, unknown>>()
+      const loaded = await settings(options, 'controller', {
+        listen: 'listen',
+        state: 'state',
+        tlsCert: 'tls.cert',
+        tlsKey: 'tls.key',
+        insecure: 'insecure',
+        log: 'log',
+      })
+      await startController(loaded)
+    })
+}
+
+async function startController({ config }: LoadedConfig): Promise<void> {
+  const { listen, state, tls, insecure, leaseSeconds, log: level } = config.controller
+  const colon = listen.lastIndexOf(':')
+  const host = listen.slice(0, colon).replace(/^\[|\]$/g, '')
+  const port = Number(listen.slice(colon + 1))
+  const { runController } = await import('../run-controller.ts')
+  const log = await logTo(level)
+  const { cert, key } = tls
+  const certificate = cert === undefined || key === undefined ? {} : { tls: { cert, key } }
+  await stay(runController({ state, host, port, insecure, leaseMs: leaseSeconds * 1000, log, ...certificate }))
+}
+
+export function defineNodeRun(noun: Command): void {
+  noun
+    .command('run')
+    .description('run the node daemon in the foreground; TERM ends it, and what is mounted stays mounted')
+    .option('--name <name>', 'name of this node; the host name if not given')
+    .option('--state <directory>', 'where it keeps its journal and its credential')
+    .option('--join-token-file <file>', 'file with the join token, needed once')
+    .option('--mount-root <directory>', 'where volumes are mounted')
+    .option('--label <key=value>', 'a label of this node', pair('--label'))
+    .option('--watchdog <device>', 'watchdog device, for pools with fence: self')
+    .option('--no-docker', 'without the Docker volume plugin')
+    .addOption(oneOf('--log <level>', 'how much is logged', LEVELS))
+    .action(async function (this: Command) {
+      const options = this.optsWithGlobals<Record<string, unknown> & { label?: Labels }>()
+      const loaded = await settings({ ...options, docker: options.docker === false ? false : undefined }, 'node', {
+        name: 'name',
+        api: 'api',
+        state: 'state',
+        joinTokenFile: 'joinTokenFile',
+        mountRoot: 'mountRoot',
+        label: 'labels',
+        watchdog: 'watchdog',
+        docker: 'doors.docker',
+        log: 'log',
+      })
+      await startNode(loaded)
+    })
+}
+
+async function startNode(loaded: LoadedConfig): Promise<void> {
+  const { node } = loaded.config
+  const { docker } = node.doors
+  const name = nodeName(node)
+  const joinToken =
+    node.joinTokenFile === undefined
+      ? node.joinToken
+      : readText(loaded, 'node.joinTokenFile', node.joinTokenFile).trim()
+  const { runNode } = await import('../run-node.ts')
+  const log = await logTo(node.log)
+  await stay(
+    runNode({
+      name,
+      api: node.api,
+      joinToken,
+      state: node.state,
+      mountRoot: node.mountRoot,
+      mountRoots: node.mountRoots,
+      labels: node.labels,
+      leaseMs: node.leaseSeconds * 1000,
+      log,
+      ...(node.ca === undefined ? {} : { ca: readText(loaded, 'node.ca', node.ca) }),
+      ...(node.watchdog === undefined ? {} : { watchdog: node.watchdog }),
+      ...(docker === false ? {} : { docker: { ...docker, socket: docker.socket ?? '' } }),
+    }),
+  )
+}
+
+function nodeName(node: NodeConfig): string {
+  const name = node.name ?? hostname()
+  if (isName(name)) return name
+  throw new HoldfastError(
+    'invalid_name',
+    `the host name ${name} is no name for a node; give one with --name or node.name`,
+  )
+}
+
+function readText(loaded: LoadedConfig, path: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (thrown) {
+    throw new HoldfastError(
+      'invalid_option',
+      `${file} (${path}, from ${loaded.origin(path)}): ${(thrown as Error).message}`,
+    )
+  }
+}
+
+interface DevFlags {
+  readonly dir: string
+  readonly nodes: number
+  readonly poolSize: number
+  readonly poolIops: number
+  readonly docker: string | false
+  readonly port: number
+  readonly log: string
+}
+
+export function defineDev(noun: Command): void {
+  noun
+    .requiredOption('--dir <directory>', 'everything is kept under it')
+    .option('--nodes <count>', 'how many nodes', whole('--nodes', 0, 16), 2)
+    .option('--pool-size <size>', 'declared capacity of the pool', size, size('100GiB'))
+    .option('--pool-iops <count>', 'IOPS of the pool; 0 counts none', whole('--pool-iops', 0, 2 ** 40), 0)
+    .option('--docker <name>', 'name of the Docker volume plugin', 'holdfast')
+    .option('--no-docker', 'without Docker volume plugins')
+    .option('--port <port>', 'port of the API; 0 takes any that is free', whole('--port', 0, 65_535), 0)
+    .addOption(oneOf('--log <level>', 'how much is logged', LEVELS).default('warn'))
+    .action(async function (this: Command) {
+      const { dir, nodes, poolSize: poolSizeMiB, poolIops, docker, port, log: level } = this.optsWithGlobals<DevFlags>()
+      const { runDev } = await import('../dev.ts')
+      const log = await logTo(level)
+      const plugin = docker === false ? 'off' : docker
+      const started = runDev({ dir, nodes, poolSizeMiB, poolIops, docker: plugin, port, log })
+      await stay(started, ({ api, token, pool, nodes: ready }) =>
+        say(`${JSON.stringify({ api, token, pool, nodes: ready })}\n`),
+      )
+    })
+}
+
+/** The log goes to stderr: what a command says for programs stays on stdout. */
+async function logTo(level: string) {
+  const [{ createLog }, { destination }] = await Promise.all([
+    import('../../controller/http/log.ts'),
+    import('pino').then(({ pino }) => pino),
+  ])
+  return createLog(level, destination({ dest: 2, sync: true }))
+}
+
+/** Flags as settings of a section. */
+async function settings(
+  options: Record<string, unknown> & GlobalOptions,
+  section: string,
+  paths: Readonly<Record<string, string>>,
+): Promise<LoadedConfig> {
+  const flags = new Map<string, Given>()
+  for (const [flag, path] of Object.entries(paths)) {
+    const value = options[flag]
+    const origin = `--${flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+    if (value !== undefined) flags.set(`${section}.${path}`, { value, origin })
+  }
+  return (await openCli(options, flags)).loaded
+}
+
+/** Runs until TERM or INT, then stops in order. A second signal ends it at once. */
+async function stay<T extends Stoppable>(starting: Promise<T>, ready?: (running: T) => void): Promise<void> {
+  const { promise: asked, resolve } = Promise.withResolvers<void>()
+  const stop = () => resolve()
+  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop)
+  const running = await starting
+  ready?.(running)
+  // signals alone do not keep a process alive
+  const alive = setInterval(() => {}, 2 ** 30)
+  await asked
+  clearInterval(alive)
+  await running.stop()
+}

@@ -1,0 +1,92 @@
+import { isName } from '../../model/names.ts'
+import {
+  choice,
+  count,
+  type Field,
+  flag,
+  isHttpUrl,
+  isListen,
+  isPath,
+  labels,
+  type Read,
+  section,
+  sectionOrOff,
+  text,
+  texts,
+} from './fields.ts'
+
+const PATH = 'an absolute path'
+const URL_TEXT = 'a URL like http://127.0.0.1:7420'
+const NAME = 'a name: a letter or digit, then at most 62 letters, digits, "_", "." or "-"'
+
+export const DEFAULT_API = 'http://127.0.0.1:7420'
+export const CONTROLLER_STATE = '/var/lib/holdfast/controller'
+export const OUTPUTS = ['table', 'json', 'yaml'] as const
+
+function path(doc: string): Field<string | undefined> {
+  return text(doc, undefined, PATH, isPath)
+}
+
+function pathOr(doc: string, fallback: string): Field<string> {
+  return text(doc, fallback, PATH, isPath)
+}
+
+function secret(doc: string): Field<string | undefined> {
+  return text(doc, undefined, 'a token: printable characters without blanks', (value) =>
+    /^[\x21-\x7e]{1,512}$/.test(value),
+  )
+}
+
+function url(doc: string): Field<string> {
+  return text(doc, DEFAULT_API, URL_TEXT, isHttpUrl)
+}
+
+const docker = sectionOrOff('The Docker volume plugin; `false` turns it off.', {
+  name: text('What containers write after `--volume-driver`.', 'holdfast', NAME, isName),
+  socket: path('Its unix socket; `/run/docker/plugins/NAME.sock` if not given.'),
+  roles: texts('Roles that containers may name; the first is the default.', ['default']),
+  trashHours: count('Hours that a volume removed by Docker stays in the trash; 0 deletes at once.', 24, 0, 8784),
+  api: path("Docker's own API socket, to find users whose unmount was skipped."),
+})
+
+/** Every setting there is. The file has these sections; the environment and flags are named after the keys. */
+export const SCHEMA = {
+  client: section('For commands that ask a controller.', {
+    api: url('URL of the controller.'),
+    token: secret('The token itself; better kept in a file of its own.'),
+    tokenFile: path("File with the token; the controller's `admin.token` if that is there and readable."),
+    ca: path("PEM file of the authority that signed the controller's certificate."),
+    output: choice('How results are printed.', OUTPUTS, 'table'),
+  }),
+  controller: section('For `holdfast controller run`.', {
+    listen: text('Address and port of the API.', '127.0.0.1:7420', 'HOST:PORT', isListen),
+    state: pathOr('Where it keeps everything.', CONTROLLER_STATE),
+    tls: section('Certificate of the API, both or neither.', {
+      cert: path('PEM file, with intermediate certificates.'),
+      key: path('PEM file.'),
+    }),
+    insecure: flag('Serve plain HTTP beyond loopback.'),
+    leaseSeconds: count('How long a node is trusted without a word from it.', 15, 2, 3600),
+    log: choice('How much is logged.', ['debug', 'info', 'warn', 'error'], 'info'),
+  }),
+  node: section('For `holdfast node run`.', {
+    name: text('Name of this node; the host name if not given.', undefined, NAME, isName),
+    api: url('URL of the controller.'),
+    ca: path("PEM file of the authority that signed the controller's certificate."),
+    state: pathOr('Where it keeps its journal and its credential.', '/var/lib/holdfast/node'),
+    joinToken: secret('The join token itself, needed once; better kept in a file of its own.'),
+    joinTokenFile: path('File with the join token.'),
+    mountRoot: pathOr('Where volumes are mounted.', '/var/lib/holdfast/mnt'),
+    mountRoots: texts('Directories under which callers may choose a mount point themselves.', []),
+    labels: labels('Labels of this node.'),
+    watchdog: path('Watchdog device, for pools with `fence: self`.'),
+    leaseSeconds: count("The controller's `leaseSeconds`.", 15, 2, 3600),
+    log: choice('How much is logged.', ['debug', 'info', 'warn', 'error'], 'info'),
+    doors: section('Ways in for users on this node.', { docker }),
+  }),
+}
+
+export type Config = Read<{ [K in keyof typeof SCHEMA]: (typeof SCHEMA)[K] }>
+export type ClientConfig = Config['client']
+export type ControllerConfig = Config['controller']
+export type NodeConfig = Config['node']

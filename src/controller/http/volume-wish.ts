@@ -1,0 +1,78 @@
+import { type Static, Type } from 'typebox'
+import type { LedgerState } from '../../ledger/state.ts'
+import { HoldfastError } from '../../model/errors.ts'
+import { Id, Labels, Name, Rate, Role, SizeMiB } from '../../model/fields.ts'
+import { Access, type Source, VolumeFs } from '../../model/volume.ts'
+import type { Wish } from '../../placement/pools.ts'
+import { type Caller, roleFor } from './caller.ts'
+import { findHold, findSnapshot, findVolume } from './find.ts'
+import { bodySchema } from './rest-schema.ts'
+
+const IdOrName = Type.String({ minLength: 1, maxLength: 255 })
+
+/** A volume as it is asked for at the REST door. */
+export const VolumeBody = bodySchema(
+  Type.Object({
+    name: Name,
+    sizeMiB: SizeMiB,
+    pool: Type.Optional(Type.String({ minLength: 1, maxLength: 255, description: 'Id or name; chosen if not given.' })),
+    poolLabels: Type.Optional(Labels),
+    role: Type.Optional(Role),
+    iops: Type.Optional(Rate),
+    fs: Type.Optional(VolumeFs),
+    access: Type.Optional(Access),
+    from: Type.Optional(
+      Type.Object(
+        { snapshot: Type.Optional(IdOrName), volume: Type.Optional(IdOrName) },
+        { minProperties: 1, maxProperties: 1, description: 'What it is a copy of: a snapshot or a volume.' },
+      ),
+    ),
+    hold: Type.Optional(Id),
+    protected: Type.Optional(Type.Boolean()),
+    labels: Type.Optional(Labels),
+    bandwidth: Type.Optional(Rate),
+    fingerprint: Type.Optional(Type.String({ minLength: 1, maxLength: 128, description: 'For doors only.' })),
+  }),
+)
+export type VolumeBody = Static<typeof VolumeBody>
+
+/** Reads what is asked for against the ledger. @throws not_found, role_not_allowed, forbidden */
+export function wishOf(state: LedgerState, caller: Caller, body: VolumeBody): Wish {
+  const source = sourceOf(state, caller, body)
+  if (body.hold !== undefined) findHold(state, caller, body.hold)
+  if (body.fingerprint !== undefined && caller.door === 'rest') {
+    throw new HoldfastError('forbidden', 'body.fingerprint is for doors, whose idempotency key is the name')
+  }
+  return {
+    name: body.name,
+    pool: body.pool,
+    poolLabels: body.poolLabels ?? {},
+    role: roleFor(caller, body.role),
+    sizeMiB: body.sizeMiB,
+    iops: body.iops ?? 0,
+    fs: body.fs ?? source?.fs ?? 'ext4',
+    access: body.access ?? 'single-writer',
+    source: source?.source,
+    holdId: body.hold,
+    protected: body.protected ?? false,
+    labels: body.labels ?? {},
+    bandwidth: body.bandwidth ?? 0,
+    fingerprint: body.fingerprint,
+  }
+}
+
+function sourceOf(
+  state: LedgerState,
+  caller: Caller,
+  { from }: VolumeBody,
+): { source: Source; fs: VolumeFs } | undefined {
+  if (from?.snapshot !== undefined) {
+    const { id, fs } = findSnapshot(state, caller, from.snapshot)
+    return { source: { kind: 'snapshot', id }, fs }
+  }
+  if (from?.volume !== undefined) {
+    const { id, fs } = findVolume(state, caller, from.volume)
+    return { source: { kind: 'volume', id }, fs }
+  }
+  return undefined
+}
