@@ -1,6 +1,7 @@
 import type { LedgerState } from '../ledger/state.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Assignment, PoolSpec } from '../model/node-protocol.ts'
+import type { Change } from '../model/records.ts'
 import { assignmentFor, poolSpecs } from './assignment.ts'
 import type { Committed, Engine } from './engine.ts'
 
@@ -132,11 +133,8 @@ export class Sessions {
   /** The nodes that must be told of what was changed. */
   #concerned(state: LedgerState, { changes }: Committed): Set<string> {
     const nodes = new Set<string>()
-    for (const { kind, id, record, before } of changes) {
-      if (kind === 'pool') for (const nodeId of this.#sessions.keys()) nodes.add(nodeId)
-      else if (kind === 'operation' || kind === 'attachment') {
-        for (const each of [record, before]) if (each?.nodeId !== undefined) nodes.add(each.nodeId)
-      } else if (kind === 'volume') for (const nodeId of nodesHolding(state, id)) nodes.add(nodeId)
+    for (const change of changes) {
+      for (const nodeId of change.kind === 'pool' ? this.#sessions.keys() : nodesOf(state, change)) nodes.add(nodeId)
     }
     return nodes
   }
@@ -175,4 +173,13 @@ function nodesHolding(state: LedgerState, volumeId: string): string[] {
   return [...state.attachmentsByVolume.get(volumeId)]
     .map((id) => state.get('attachment', id)?.nodeId)
     .filter((nodeId) => nodeId !== undefined)
+}
+
+/** The nodes whose assignment a change is part of, before it or after. */
+function nodesOf(state: LedgerState, change: Change): string[] {
+  if (change.kind === 'operation' || change.kind === 'attachment') {
+    return [change.record?.nodeId, change.before?.nodeId].filter((nodeId) => nodeId !== undefined)
+  }
+  if (change.kind !== 'volume') return []
+  return [...state.attachmentsByVolume.get(change.id)].flatMap((id) => state.get('attachment', id)?.nodeId ?? [])
 }
