@@ -41,7 +41,7 @@ async function candidates(command: Command, before: readonly string[], last: str
   const verbs = command.commands.map((each) => each.name()).filter((name) => !name.startsWith('_'))
   if (verbs.length > 0) return verbs
   const argument = nextArgument(command, before)
-  return argument === undefined ? [] : namesOf(argument.name(), before)
+  return argument === undefined ? [] : (argument.argChoices ?? namesOf(argument.name(), before))
 }
 
 /** Flags of the command and of those above it. */
@@ -50,9 +50,10 @@ function optionsOf(command: Command): Option[] {
   return command.parent === null ? [...own] : [...own, ...optionsOf(command.parent)]
 }
 
-/** The option whose value the last word is. */
-function valueWanted(command: Command, before: readonly string[]): Option | undefined {
-  const flag = before.at(-1)
+/** The option whose value comes after the last of the words. */
+function valueWanted(command: Command, words: readonly string[]): Option | undefined {
+  const flag = words.at(-1)
+  if (flag?.startsWith('-') !== true) return undefined
   return optionsOf(command).find((each) => each.required && (each.long === flag || each.short === flag))
 }
 
@@ -64,11 +65,8 @@ async function valuesOf(option: Option, before: readonly string[]): Promise<stri
 
 /** The argument that comes next, by how many words are neither flags, nor their values, nor the command's own name. */
 function nextArgument(command: Command, before: readonly string[]): Argument | undefined {
-  const options = optionsOf(command)
   const words = before.filter((word, index) => {
-    const earlier = before[index - 1]
-    const isValue = options.some((each) => each.required && (each.long === earlier || each.short === earlier))
-    return !word.startsWith('-') && !isValue
+    return !word.startsWith('-') && valueWanted(command, before.slice(0, index)) === undefined
   })
   let depth = 0
   for (let each: Command | null = command; each?.parent != null; each = each.parent) depth += 1

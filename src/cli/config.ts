@@ -6,7 +6,7 @@ import type { Fields } from './config/fields.ts'
 import { build, environmentLayer, type Layer } from './config/layers.ts'
 import { type Config, SCHEMA } from './config/schema.ts'
 
-export type { ClientConfig, Config, ControllerConfig, NodeConfig } from './config/schema.ts'
+export type { ClientConfig, NodeConfig } from './config/schema.ts'
 
 export interface ConfigSources {
   /** The only file that is read; without it, those of the system and of the user, if they are there. */

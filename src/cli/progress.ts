@@ -32,7 +32,7 @@ export class Progress {
     const done = state === 'succeeded' ? 1 : progress
     const age = formatAge((performance.now() - this.#started) / 1000)
     const shown = `${bar([[done, '#']], BAR_WIDTH)} ${String(Math.floor(done * 100)).padStart(3)}%  ${line}  ${age}`
-    note(`\r\x1b[K${shown.slice(0, Math.max(20, (process.stderr.columns ?? 80) - 1))}`)
+    note(`\r\x1b[K${shown.slice(0, Math.max(20, (process.stderr.columns || 80) - 1))}`)
     this.#drawn = true
   }
 }

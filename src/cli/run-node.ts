@@ -1,3 +1,4 @@
+import { mkdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createDockerDoor } from '../doors/docker/door.ts'
@@ -12,6 +13,7 @@ import { SqliteJournal } from '../node/sqlite-journal.ts'
 import { KernelWatchdog } from '../node/watchdog.ts'
 import { createFilesystemTools } from '../programs/filesystem-tools.ts'
 import { Launcher } from '../programs/launcher.ts'
+import { clearScratch } from '../programs/scratch.ts'
 import { shareMounts } from '../programs/share-mounts.ts'
 import { endSurvivors } from '../programs/survivors.ts'
 import { systemClock } from '../runtime/system-clock.ts'
@@ -43,6 +45,8 @@ export interface NodeOptions {
   readonly labels: Readonly<Record<string, string>>
   /** Watchdog device, for pools with `fence: self`. */
   readonly watchdog?: string | undefined
+  /** Where the kernel describes its watchdogs. Default `/sys/class/watchdog`. */
+  readonly watchdogSysfs?: string | undefined
   readonly leaseMs: number
   readonly docker?: DockerDoorOptions | undefined
   readonly log: Logger
@@ -81,18 +85,23 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
   if (survivors.length > 0) options.log.warn({ event: 'children.survive', pids: survivors })
   const programs = new Launcher(machine)
   closers.push(() => programs.close())
-  closers.push(await shareMounts(programs, options.mountRoot))
+  mkdirSync(options.mountRoot, { recursive: true, mode: 0o755 })
+  // as the kernel's table of mounts has it
+  const mountRoot = realpathSync(options.mountRoot)
+  closers.push(await shareMounts(programs, mountRoot))
+  const scratchDirectory = join(directory, 'scratch')
+  await clearScratch(programs, scratchDirectory)
   const journal = new SqliteJournal(join(directory, 'journal.db'))
   closers.push(() => journal.close())
-  const filesystems = createFilesystemTools({ programs, ownRoots: [options.mountRoot] })
+  const filesystems = createFilesystemTools({ programs, scratchDirectory, ownRoots: [mountRoot] })
   const loop = createLoopDriver({ programs, filesystems })
   closers.push(() => loop.close())
   const token = await joinOnce(options, directory, machine)
   const link = new HttpLink({ api: options.api, token, ca: options.ca })
   closers.push(() => link.close())
-  const watchdog = options.watchdog === undefined ? undefined : new KernelWatchdog(options.watchdog)
-  if (watchdog !== undefined) closers.push(() => watchdog.close())
   const { log } = options
+  const watchdog =
+    options.watchdog === undefined ? undefined : new KernelWatchdog(options.watchdog, options.watchdogSysfs)
   const daemon = new NodeDaemon({
     link,
     journal,
@@ -100,13 +109,14 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
     watchdog,
     clock: systemClock,
     drivers: new Map([[loop.name, loop]]),
-    mountPoints: new MountPoints(options.mountRoot, options.mountRoots),
+    mountPoints: new MountPoints(mountRoot, options.mountRoots),
     bootId: readBootId(),
     machineId: machine,
     version: VERSION,
     leaseMs: options.leaseMs,
     log: (event, data) => log.info({ event, ...data }),
   })
+  if (watchdog !== undefined) closers.push(() => watchdog.close(daemon.reliesOnWatchdog))
   daemon.start()
   closers.push(() => daemon.stop())
   if (options.docker !== undefined) {

@@ -27,7 +27,7 @@ export async function withSuggestion(client: Client, thrown: unknown): Promise<u
   if (list === undefined || typeof id !== 'string') return thrown
   try {
     const near = nearest(id, await namesIn(client, list, LOOK_MS))
-    return near === undefined
+    return near === undefined || near === id
       ? thrown
       : new HoldfastError('not_found', `${thrown.message}; did you mean ${quote(near)}?`)
   } catch {

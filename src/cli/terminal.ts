@@ -39,7 +39,7 @@ function paintState(text: string): string {
 
 export function tableStyle(headers: boolean): TableStyle {
   const { stdout } = process
-  return { headers, width: stdout.isTTY ? stdout.columns : undefined, paint: paintState }
+  return { headers, width: (stdout.isTTY && stdout.columns) || undefined, paint: paintState }
 }
 
 /** Results. */

@@ -14,7 +14,7 @@ export function assignmentFor(state: LedgerState, nodeId: string): Omit<Assignme
   const work: WorkOrder[] = []
   for (const id of state.operationsByNode.get(nodeId)) {
     const operation = state.get('operation', id)
-    if (operation !== undefined) work.push(workOrder(state, operation))
+    if (operation !== undefined && !isFromEarlierBoot(state, operation)) work.push(workOrder(state, operation))
   }
   return { revision: state.revision, attachments, work }
 }
@@ -102,6 +102,19 @@ function sourceOf(state: LedgerState, operation: Operation): Partial<WorkOrder> 
       ...(mine === undefined ? {} : { attachmentId: mine.id, claims: mine.claims }),
     },
   }
+}
+
+/**
+ * Work under an attachment of an earlier boot is dead with it: the node proves that boot gone, and then it starts anew.
+ * To do it meanwhile would be to write under an epoch that is just ending.
+ */
+function isFromEarlierBoot(state: LedgerState, operation: Operation): boolean {
+  const { subject, source, nodeId } = operation
+  const bootId = nodeId === undefined ? undefined : state.get('node', nodeId)?.bootId
+  return [subject.id, source?.id].some((volumeId) => {
+    const mine = volumeId === undefined ? undefined : attachmentOf(state, operation, volumeId)
+    return mine !== undefined && mine.bootId !== bootId
+  })
 }
 
 /** The attachment of a volume of which this operation is a user. */

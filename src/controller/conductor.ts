@@ -112,6 +112,7 @@ export class Conductor {
   }
 
   #assignment(state: LedgerState, operation: Operation, now: number, hopeless: Set<string>): Command | undefined {
+    if (operation.step === 'fence' && isBack(state, operation)) return { kind: 'fence.stop', operationId: operation.id }
     if (operation.notBefore > now) return undefined
     // free work of one kind for one pool finds no node if the one before found none
     const free = operation.pinnedTo === undefined && operation.nodeId === undefined && operation.step === 'create'
@@ -171,4 +172,10 @@ export class Conductor {
     }
     return undefined
   }
+}
+
+/** Whether the node that was to be fenced has come back. */
+function isBack(state: LedgerState, fence: Operation): boolean {
+  const attachment = state.get('attachment', fence.subject.id)
+  return attachment !== undefined && state.get('node', attachment.nodeId)?.state === 'up'
 }

@@ -71,6 +71,10 @@ export class Inventories {
     const suspects = new Set<string>()
     const missing: string[] = []
     const found: string[] = []
+    for (const id of state.snapshotsByPool.get(poolId)) {
+      const snapshot = state.get('snapshot', id)
+      if (snapshot?.state === 'available' && !names.has(snapshot.object)) suspects.add(id)
+    }
     for (const id of state.volumesByPool.get(poolId)) {
       const volume = state.get('volume', id)
       if (volume === undefined) continue
@@ -94,20 +98,13 @@ export class Inventories {
       const status: ObjectStatus = owner !== undefined ? 'known' : own ? 'orphan' : 'foreign'
       return { ...object, status, owner }
     })
-    return { at: pass.at, nodeId: pass.nodeId, objects, missing: missingFrom(state, poolId, pass.names) }
+    const missing = [...(this.#suspects.get(poolId) ?? [])].filter((id) => isExpected(state, id))
+    for (const id of state.volumesByPool.get(poolId)) if (state.get('volume', id)?.state === 'missing') missing.push(id)
+    return { at: pass.at, nodeId: pass.nodeId, objects, missing }
   }
 }
 
-function missingFrom(state: LedgerState, poolId: string, names: ReadonlySet<string>): string[] {
-  const missing: string[] = []
-  for (const id of state.volumesByPool.get(poolId)) {
-    const volume = state.get('volume', id)
-    const expected = volume?.state === 'available' || volume?.state === 'trash' || volume?.state === 'missing'
-    if (volume !== undefined && expected && !names.has(volume.object)) missing.push(id)
-  }
-  for (const id of state.snapshotsByPool.get(poolId)) {
-    const snapshot = state.get('snapshot', id)
-    if (snapshot?.state === 'available' && !names.has(snapshot.object)) missing.push(id)
-  }
-  return missing
+/** What has gone since, or is known to be missing already, is not expected any more. */
+function isExpected(state: LedgerState, id: string): boolean {
+  return state.get('volume', id)?.state === 'available' || state.get('snapshot', id)?.state === 'available'
 }

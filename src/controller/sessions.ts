@@ -33,6 +33,8 @@ export class Sessions {
   readonly #clock: Clock
   readonly leaseMs: number
   readonly #sessions = new Map<string, Session>()
+  /** Boottime of the last look for leases that ran out. */
+  #lookedAt = 0
   #pools: { revision: number; json: string } = { revision: -1, json: '' }
 
   constructor(engine: Engine, clock: Clock, leaseMs: number) {
@@ -45,6 +47,8 @@ export class Sessions {
   /** A new leader treats every lease as renewed at its own start. */
   adopt(state: LedgerState): void {
     this.closeAll()
+    // a revision that was never durable may have been cached under a number that is used again
+    this.#pools = { revision: -1, json: '' }
     for (const node of state.all('node').values()) {
       if (node.state === 'up' && node.session !== undefined) this.open(node.id, node.session)
     }
@@ -82,6 +86,7 @@ export class Sessions {
   /** Sessions whose lease ran out; they are forgotten here and must be recorded as lost. */
   takeExpired(): { nodeId: string; session: string }[] {
     const expired: { nodeId: string; session: string }[] = []
+    this.#forgiveOwnAbsence()
     for (const [nodeId, session] of this.#sessions) {
       if (this.#clock.boottime() - session.renewedAt <= this.leaseMs) continue
       session.stream?.close()
@@ -89,6 +94,14 @@ export class Sessions {
       expired.push({ nodeId, session: session.session })
     }
     return expired
+  }
+
+  /** When this process itself stood still, nobody could renew: that says nothing of the nodes. */
+  #forgiveOwnAbsence(): void {
+    const now = this.#clock.boottime()
+    const absent = now - this.#lookedAt > this.leaseMs / 2
+    this.#lookedAt = now
+    if (absent) for (const session of this.#sessions.values()) session.renewedAt = now
   }
 
   /** Connects the stream of the current session and sends the whole assignment; false for another session. */
@@ -167,12 +180,6 @@ export class Sessions {
     }
     return this.#pools.json
   }
-}
-
-function nodesHolding(state: LedgerState, volumeId: string): string[] {
-  return [...state.attachmentsByVolume.get(volumeId)]
-    .map((id) => state.get('attachment', id)?.nodeId)
-    .filter((nodeId) => nodeId !== undefined)
 }
 
 /** The nodes whose assignment a change is part of, before it or after. */

@@ -5,7 +5,7 @@ import { quote } from '../model/units.ts'
 import type { Volume } from '../model/volume.ts'
 import { about, type Outcome } from './outcome.ts'
 import { staleSession } from './pools.ts'
-import { dropUser, removeAttachment, restartUsers, sameUser } from './proof.ts'
+import { dropUser, type Proof, removeAttachment, restartUsers, sameUser } from './proof.ts'
 import type { Transaction } from './transaction.ts'
 
 export interface ClaimRequest {
@@ -176,15 +176,8 @@ export function reportAttachment(tx: Transaction, command: Of<'attachment.report
     throw new HoldfastError('stale_epoch', `attachment ${quote(command.attachmentId)} is not at epoch ${command.epoch}`)
   }
   if (command.state === 'detached') {
-    const rebooted = attachment.bootId !== command.bootId
-    if (attachment.users.length > 0 && !rebooted) {
-      throw new HoldfastError('in_use', `attachment ${attachment.id} has users; it cannot be reported detached`)
-    }
-    if (attachment.claims !== command.claims) {
-      throw new HoldfastError('stale_epoch', `attachment ${attachment.id} was claimed again since; that proof is void`)
-    }
-    removeAttachment(tx, attachment, rebooted ? 'rebooted' : 'detached')
-    return { answer: null, event: { ...event, data: { ...event.data, proof: rebooted ? 'rebooted' : 'detached' } } }
+    const proof = proveDetached(tx, attachment, command)
+    return { answer: null, event: { ...event, data: { ...event.data, proof } } }
   }
   if (attachment.state === 'fencing') return { answer: attachment, event }
   const { reason: _, ...kept } = attachment
@@ -201,6 +194,19 @@ export function reportAttachment(tx: Transaction, command: Of<'attachment.report
     ...(command.reason === undefined ? {} : { reason: command.reason }),
   })
   return { answer: after, event }
+}
+
+function proveDetached(tx: Transaction, attachment: Attachment, command: Of<'attachment.report'>): Proof {
+  const rebooted = attachment.bootId !== command.bootId
+  if (attachment.users.length > 0 && !rebooted) {
+    throw new HoldfastError('in_use', `attachment ${attachment.id} has users; it cannot be reported detached`)
+  }
+  if (attachment.claims !== command.claims) {
+    throw new HoldfastError('stale_epoch', `attachment ${attachment.id} was claimed again since; that proof is void`)
+  }
+  const proof = rebooted ? 'rebooted' : 'detached'
+  removeAttachment(tx, attachment, proof)
+  return proof
 }
 
 /** Proof (e): an operator says so, with a reason, and answers for it. */

@@ -21,6 +21,12 @@ export function expirySuspended(state: LedgerState): boolean {
   return state.get('clock', 'clock') !== undefined
 }
 
+/** @throws clock_suspended for what would end something because of the time */
+export function checkExpiry(tx: Transaction): void {
+  if (!expirySuspended(tx.state)) return
+  throw new HoldfastError('clock_suspended', 'the clock jumped; nothing expires until an operator confirms it')
+}
+
 export function suspendExpiry(tx: Transaction, command: Of<'clock.suspend'>): Outcome<ClockSuspension> {
   const before = tx.get('clock', 'clock')
   const suspension = tx.put('clock', { id: 'clock', from: before?.from ?? command.from, to: command.to })
@@ -41,6 +47,7 @@ export function tickClock(tx: Transaction): Outcome<null> {
 
 /** Forgets idempotency keys whose time is over. */
 export function expireKeys(tx: Transaction, command: Of<'keys.expire'>): Outcome<null> {
+  checkExpiry(tx)
   for (const id of command.ids) {
     const key = tx.get('key', id)
     if (key !== undefined && key.expiresAt <= tx.now) tx.remove('key', id)

@@ -2,11 +2,11 @@ import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { LedgerEvent } from '../model/event.ts'
 import type { Change, KeyRecord } from '../model/records.ts'
 import { claim, forceDetach, leaseEnded, reportAttachment, unclaim } from './attachments.ts'
-import { confirmClock, expireKeys, suspendExpiry, tickClock } from './clock.ts'
+import { confirmClock, expireKeys, expirySuspended, suspendExpiry, tickClock } from './clock.ts'
 import type { Command, CommandOf } from './commands.ts'
 import { createHold, releaseHold } from './holds.ts'
 import { joinNode, loseNode, openSession, removeNode, setReach, updateNode } from './nodes.ts'
-import { assign, cancel, markOverdue, prune, requeue, result, startFence } from './operations.ts'
+import { assign, cancel, markOverdue, prune, requeue, result, startFence, stopFence } from './operations.ts'
 import type { Outcome } from './outcome.ts'
 import { createPool, deletePool, markPool, reportPool, updatePool } from './pools.ts'
 import { deleteRole, setRole } from './roles.ts'
@@ -71,6 +71,7 @@ const HANDLERS: Handlers = {
   'operation.cancel': cancel,
   'operations.prune': prune,
   'fence.start': startFence,
+  'fence.stop': stopFence,
   'token.create': createToken,
   'token.revoke': revokeToken,
   'clock.tick': tickClock,
@@ -110,7 +111,8 @@ export type Decision = Accepted | Rejected
  */
 export function remembered(state: LedgerState, key: Key): KeyRecord | undefined {
   const record = state.get('key', key.id)
-  if (record === undefined || record.expiresAt <= state.at) return undefined
+  if (record === undefined) return undefined
+  if (record.expiresAt <= state.at && !expirySuspended(state)) return undefined
   if (record.fingerprint === key.fingerprint) return record
   throw new HoldfastError('key_conflict', 'this idempotency key was used before with other parameters')
 }

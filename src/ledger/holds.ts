@@ -3,6 +3,7 @@ import { type Hold, holdRemainder } from '../model/hold.ts'
 import { checkRole } from '../model/names.ts'
 import { formatCount, formatMiB } from '../model/units.ts'
 import type { Volume } from '../model/volume.ts'
+import { checkExpiry } from './clock.ts'
 import { about, type Outcome } from './outcome.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -49,6 +50,7 @@ export function createHold(tx: Transaction, command: Of<'hold.create'>): Outcome
 /** Gives the unconsumed part back; volumes that drew on it keep what they have. */
 export function releaseHold(tx: Transaction, command: Of<'hold.release'>): Outcome<Hold> {
   const hold = tx.need('hold', command.holdId)
+  if (command.reason === 'expired') checkExpiry(tx)
   if (command.reason === 'expired' && (hold.expiresAt === undefined || hold.expiresAt > tx.now)) {
     throw new HoldfastError('wrong_state', `hold ${hold.id} has not expired`)
   }

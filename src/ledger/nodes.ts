@@ -3,6 +3,7 @@ import { checkName } from '../model/names.ts'
 import { DEFAULT_ATTACHMENT_LIMIT, type Node } from '../model/node.ts'
 import { about, type Outcome } from './outcome.ts'
 import { staleSession } from './pools.ts'
+import { restart } from './proof.ts'
 import type { Transaction } from './transaction.ts'
 
 export type NodeCommand =
@@ -32,7 +33,10 @@ export type NodeCommand =
   | { kind: 'node.lost'; nodeId: string; session: string }
   | { kind: 'node.remove'; nodeId: string }
 
-export type NodeUpdate = Partial<Pick<Node, 'labels' | 'attachmentLimit' | 'bandwidth' | 'bandwidthUnit' | 'cordoned'>>
+export type NodeUpdate = Partial<Pick<Node, 'labels' | 'attachmentLimit' | 'bandwidthUnit' | 'cordoned'>> & {
+  /** Null: not counted any more. */
+  bandwidth?: number | null
+}
 
 type Of<K extends NodeCommand['kind']> = Extract<NodeCommand, { kind: K }>
 
@@ -48,6 +52,10 @@ export function joinNode(tx: Transaction, command: Of<'node.join'>): Outcome<Joi
   checkName('node', command.name)
   if (command.joinTokenId !== undefined) tx.remove('token', tx.need('token', command.joinTokenId).id)
   const existing = tx.state.nodeByName.get(command.name)
+  const holder = tx.get('token', tx.state.tokenByHash.get(command.credentialHash) ?? '')
+  if (holder !== undefined && holder.nodeId !== existing) {
+    throw new HoldfastError('node_id_in_use', 'this credential belongs to another node; make a new one')
+  }
   const before = existing === undefined ? undefined : tx.need('node', existing)
   if (before !== undefined && before.machineId !== command.machineId) {
     throw new HoldfastError('name_taken', `node ${command.name} exists already, on another machine; remove it first`)
@@ -82,7 +90,9 @@ export function joinNode(tx: Transaction, command: Of<'node.join'>): Outcome<Joi
 /** Limits and budgets are facts: lowering them below what is taken puts the node into deficit. */
 export function updateNode(tx: Transaction, command: Of<'node.update'>): Outcome<Node> {
   tx.isFact = true
-  const node = tx.put('node', { ...tx.need('node', command.nodeId), ...command.set })
+  const { bandwidth: before, ...kept } = tx.need('node', command.nodeId)
+  const { bandwidth = before, ...set } = command.set
+  const node = tx.put('node', { ...kept, ...set, ...(typeof bandwidth === 'number' ? { bandwidth } : {}) })
   return about('node', node, 'node.updated', { ...command.set })
 }
 
@@ -103,7 +113,7 @@ export function openSession(tx: Transaction, command: Of<'node.session'>): Outco
   if (held > 0 && before.machineId !== undefined && before.machineId !== command.machineId) {
     throw new HoldfastError(
       'node_id_in_use',
-      `node ${before.name} still holds ${held} volumes on another machine, which nothing proves gone; fence or force them first, or give this machine a name of its own`,
+      `node ${before.name} still has volumes attached (${held}) on another machine, which nothing proves gone; fence or force them first, or give this machine a name of its own`,
       { attachments: held },
     )
   }
@@ -143,9 +153,12 @@ export function removeNode(tx: Transaction, command: Of<'node.remove'>): Outcome
   if (attachments > 0) {
     throw new HoldfastError('in_use', `node ${node.name} still holds ${attachments} volumes`, { attachments })
   }
-  if (tx.state.operationsByNode.get(node.id).size > 0) {
+  const running = [...tx.state.operationsByNode.get(node.id)].map((id) => tx.need('operation', id))
+  if (running.length > 0 && node.state === 'up') {
     throw new HoldfastError('in_use', `node ${node.name} still has operations running`)
   }
+  // a machine that is taken away for good does not come back to end them; none of them holds a volume
+  for (const operation of running) restart(tx, operation)
   dropCredentials(tx, node.id)
   tx.remove('node', node.id)
   return about('node', node, 'node.removed')

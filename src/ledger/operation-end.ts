@@ -111,3 +111,13 @@ function rollbackMember(tx: Transaction, volume: Volume): void {
     startDelete(tx, volume)
   }
 }
+
+/** A deleted member: a group that was not complete by then never will be, and one without members is forgotten. */
+export function leaveGroup(tx: Transaction, member: Volume): void {
+  const group = member.groupId === undefined ? undefined : tx.get('group', member.groupId)
+  if (group === undefined) return
+  if (group.volumeIds.every((id) => tx.get('volume', id) === undefined)) tx.remove('group', group.id)
+  else if (group.state === 'pending') {
+    tx.put('group', { ...group, state: 'failed', reason: `volume ${member.name} was deleted` })
+  }
+}

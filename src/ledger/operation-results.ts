@@ -3,9 +3,9 @@ import type { DetachProof } from '../model/node-protocol.ts'
 import type { Operation } from '../model/operation.ts'
 import type { Volume, VolumeFs } from '../model/volume.ts'
 import { returnDraw } from './holds.ts'
-import { cancelled, failed, succeeded } from './operation-end.ts'
+import { cancelled, failed, leaveGroup, succeeded } from './operation-end.ts'
 import { about, type Outcome } from './outcome.ts'
-import { dropUser, removeAttachment, sameUser } from './proof.ts'
+import { dropUser, removeAttachment, usedBy } from './proof.ts'
 import type { Transaction } from './transaction.ts'
 
 /** How a step ended on its node. */
@@ -58,6 +58,7 @@ export function finishStep(
       const volume = tx.need('volume', operation.subject.id)
       returnDraw(tx, volume.draw)
       tx.remove('volume', volume.id)
+      leaveGroup(tx, volume)
       return succeeded(tx, operation, { volume: volume.name, sizeMiB: volume.sizeMiB })
     }
     case 'snapshot': {
@@ -185,23 +186,18 @@ const NEVER_GIVES_UP: ReadonlySet<Operation['step']> = new Set(['delete', 'delet
  */
 function leaveContent(tx: Transaction, operation: Operation, detached: DetachProof[], stuckReason?: string): boolean {
   let stays = false
-  const self = { door: 'operation', id: operation.id }
-  for (const volumeId of [operation.subject.id, operation.source?.id]) {
-    if (volumeId === undefined) continue
-    for (const id of [...tx.state.attachmentsByVolume.get(volumeId)]) {
-      const attachment = tx.need('attachment', id)
-      if (!attachment.users.some((user) => sameUser(user, self))) continue
-      const proven = detached.some((proof) => proof.attachmentId === id && proof.claims === attachment.claims)
-      if (!proven && stuckReason !== undefined && attachment.users.length === 1) {
-        // while a fence runs nobody may join, whatever its node says
-        const state = attachment.state === 'fencing' ? 'fencing' : 'stuck'
-        tx.put('attachment', { ...attachment, state, reason: stuckReason.slice(0, 1000) || 'unknown' })
-        stays = true
-        continue
-      }
-      const left = dropUser(tx, attachment, self)
-      if (left.users.length === 0 && proven) removeAttachment(tx, left, 'detached')
+  for (const attachment of usedBy(tx, operation)) {
+    const { id, claims, users } = attachment
+    const proven = detached.some((proof) => proof.attachmentId === id && proof.claims === claims)
+    if (!proven && stuckReason !== undefined && users.length === 1) {
+      // while a fence runs nobody may join, whatever its node says
+      const state = attachment.state === 'fencing' ? 'fencing' : 'stuck'
+      tx.put('attachment', { ...attachment, state, reason: stuckReason.slice(0, 1000) || 'unknown' })
+      stays = true
+      continue
     }
+    const left = dropUser(tx, attachment, { door: 'operation', id: operation.id })
+    if (left.users.length === 0 && proven) removeAttachment(tx, left, 'detached')
   }
   return stays
 }

@@ -36,6 +36,7 @@ export type OperationCommand =
   | { kind: 'operation.cancel'; operationId: string }
   | { kind: 'operations.prune'; ids: string[] }
   | { kind: 'fence.start'; attachmentId: string }
+  | { kind: 'fence.stop'; operationId: string }
 
 type Of<K extends OperationCommand['kind']> = Extract<OperationCommand, { kind: K }>
 
@@ -219,4 +220,20 @@ export function startFence(tx: Transaction, command: Of<'fence.start'>): Outcome
     createdAt: tx.now,
   })
   return about('operation', operation, 'fence.started', { node: node.name, volume: volume.name })
+}
+
+/** The lost node is back before its fence was begun anywhere: it goes on with what it has, and looks whether it is so. */
+export function stopFence(tx: Transaction, command: Of<'fence.stop'>): Outcome<Operation> {
+  const operation = tx.need('operation', command.operationId)
+  const attachment = tx.get('attachment', operation.subject.id)
+  const node = attachment === undefined ? undefined : tx.get('node', attachment.nodeId)
+  if (operation.kind !== 'fence' || operation.state !== 'pending' || node?.state !== 'up') {
+    throw new HoldfastError('wrong_state', `operation ${operation.id} is no fence that can be called off`)
+  }
+  const { fault: _, ...kept } = operation
+  const ended = tx.put('operation', { ...kept, state: 'cancelled', finishedAt: tx.now })
+  if (attachment?.state === 'fencing') {
+    tx.put('attachment', { ...attachment, state: attachment.users.length === 0 ? 'unmounting' : 'attached' })
+  }
+  return about('operation', ended, 'fence.stopped', { node: node.name })
 }

@@ -147,7 +147,8 @@ function storageMoved(
   before: { sizeMiB: number; freeMiB: number } | undefined,
   after: { sizeMiB: number; freeMiB: number } | undefined,
 ): boolean {
-  if (before === undefined || after === undefined) return before !== after
+  if (after === undefined) return false
+  if (before === undefined) return true
   return before.sizeMiB !== after.sizeMiB || Math.abs(before.freeMiB - after.freeMiB) * 100 >= after.sizeMiB
 }
 

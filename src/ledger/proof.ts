@@ -46,11 +46,17 @@ export function restart(tx: Transaction, operation: Operation): Operation {
 
 /** What it used besides stays attached until that is proven gone too. */
 function leaveAll(tx: Transaction, operation: Operation): void {
-  for (const volumeId of [operation.subject.id, operation.source?.id ?? '']) {
-    for (const id of [...tx.state.attachmentsByVolume.get(volumeId)]) {
-      dropUser(tx, tx.need('attachment', id), { door: 'operation', id: operation.id })
-    }
-  }
+  for (const attachment of usedBy(tx, operation)) dropUser(tx, attachment, { door: 'operation', id: operation.id })
+}
+
+/** The attachments of which an operation is a user. */
+export function usedBy(tx: Transaction, operation: Operation): Attachment[] {
+  const self = { door: 'operation', id: operation.id }
+  const volumeIds = [operation.subject.id, ...(operation.source === undefined ? [] : [operation.source.id])]
+  return volumeIds
+    .flatMap((volumeId) => [...tx.state.attachmentsByVolume.get(volumeId)])
+    .map((id) => tx.need('attachment', id))
+    .filter((attachment) => attachment.users.some((user) => sameUser(user, self)))
 }
 
 /** Takes a user off an attachment; the last one leaves it to its node to unmount and detach. */

@@ -1,5 +1,6 @@
 import { HoldfastError } from '../model/errors.ts'
 import type { Token, TokenRole } from '../model/token.ts'
+import { checkExpiry } from './clock.ts'
 import { about, type Outcome } from './outcome.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -35,6 +36,7 @@ export function createToken(tx: Transaction, command: Of<'token.create'>): Outco
 
 export function revokeToken(tx: Transaction, command: Of<'token.revoke'>): Outcome<Token> {
   const token = tx.need('token', command.tokenId)
+  if (command.reason === 'expired') checkExpiry(tx)
   if (command.reason === 'expired' && (token.expiresAt === undefined || token.expiresAt > tx.now)) {
     throw new HoldfastError('wrong_state', `token ${token.id} has not expired`)
   }

@@ -5,6 +5,7 @@ import type { Operation } from '../model/operation.ts'
 import type { Pool } from '../model/pool.ts'
 import { formatMiB, MAX_MIB, quote } from '../model/units.ts'
 import type { Access, Group, Source, Volume, VolumeFs } from '../model/volume.ts'
+import { checkExpiry } from './clock.ts'
 import { startDelete } from './deletions.ts'
 import { drawOnHold, returnDraw } from './holds.ts'
 import { cancelled } from './operation-end.ts'
@@ -94,13 +95,10 @@ function sameNamed(tx: Transaction, request: VolumeRequest): Volume | undefined 
   const id = tx.state.volumeByName.get(request.name)
   if (id === undefined) return undefined
   const existing = tx.need('volume', id)
-  if (existing.state === 'deleting') {
-    throw new HoldfastError('name_taken', `volume ${request.name} is being deleted; its name is free after that`, {
-      volume: id,
-    })
-  }
-  if (request.fingerprint !== undefined && existing.fingerprint === request.fingerprint) return existing
-  const other = request.fingerprint === undefined ? '' : ' and was asked for with other parameters'
+  const sameAsked = request.fingerprint !== undefined && existing.fingerprint === request.fingerprint
+  if (sameAsked && existing.state !== 'deleting') return existing
+  const asked = request.fingerprint === undefined || sameAsked ? '' : ' and was asked for with other parameters'
+  const other = existing.state === 'deleting' ? ', but is being deleted' : asked
   throw new HoldfastError('name_taken', `volume ${request.name} exists already${other}`, { volume: id })
 }
 
@@ -282,10 +280,11 @@ export function undeleteVolume(tx: Transaction, command: Of<'volume.undelete'>):
   return about('volume', volume, 'volume.undeleted')
 }
 
-/** Ends a volume's time in the trash: by its date, or because somebody asks. */
+/** Ends a volume's time in the trash by its date; somebody who asks deletes it instead. */
 export function purgeVolume(tx: Transaction, command: Of<'volume.purge'>): Outcome<Volume> {
   const before = tx.need('volume', command.volumeId)
   needState(before, 'trash', 'purged')
+  checkExpiry(tx)
   if (before.purgeAt !== undefined && before.purgeAt > tx.now) {
     throw new HoldfastError('wrong_state', `volume ${before.name} is not due`)
   }

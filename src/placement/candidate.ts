@@ -1,40 +1,26 @@
-import { type Static, Type } from 'typebox'
+import type { Candidate, Check } from '../model/candidate.ts'
 
-/** One comparison that was made for a candidate. */
-export const Check = Type.Object({
-  /** `mib`, `iops`, `hold-mib`, `object-size`, `filesystem`, `reach`, `state`, `role-mib`, `role-iops`, `attachments`, … */
-  what: Type.String(),
-  ok: Type.Boolean(),
-  asked: Type.Optional(Type.Union([Type.Number(), Type.String()])),
-  free: Type.Optional(Type.Number()),
-  limit: Type.Optional(Type.Number()),
-  /** The comparison as a sentence. */
-  text: Type.String(),
-})
-export type Check = Static<typeof Check>
+/**
+ * A comparison whose words are made only when somebody is to read them: of a thousand pools that are ranked, most are
+ * never spoken of.
+ */
+export type Judgement = Omit<Check, 'text'> & {
+  readonly text: () => string
+  /** What would mend it, if anything would. */
+  readonly change?: () => string
+}
 
-/** A pool or node that was considered, with every comparison made, and what would make it fit. */
-export const Candidate = Type.Object({
-  kind: Type.Union([Type.Literal('pool'), Type.Literal('node')]),
-  id: Type.String(),
-  name: Type.String(),
-  fits: Type.Boolean(),
-  chosen: Type.Boolean(),
-  checks: Type.Array(Check),
-  /** The first comparison that ruled it out. */
-  ruledOutBy: Type.Optional(Type.String()),
-  /** The smallest change that would make it fit; absent when one change is not enough. */
-  smallestChange: Type.Optional(Type.String()),
-})
-export type Candidate = Static<typeof Candidate>
+export function fits(judgements: readonly Judgement[]): boolean {
+  return judgements.every((each) => each.ok)
+}
 
-/** Puts checks together into a candidate; `change` is what would mend the only failing check. */
+/** Puts judgements into words. `change` is said of the only one that fails. */
 export function candidate(
   kind: Candidate['kind'],
   subject: { id: string; name: string },
-  checks: readonly (Check & { change?: string })[],
+  judgements: readonly Judgement[],
 ): Candidate {
-  const failing = checks.filter((check) => !check.ok)
+  const failing = judgements.filter((each) => !each.ok)
   const [first] = failing
   const change = failing.length === 1 ? first?.change : undefined
   return {
@@ -43,8 +29,8 @@ export function candidate(
     name: subject.name,
     fits: first === undefined,
     chosen: false,
-    checks: checks.map(({ change: _, ...check }) => check),
-    ...(first === undefined ? {} : { ruledOutBy: first.text }),
-    ...(change === undefined ? {} : { smallestChange: change }),
+    checks: judgements.map(({ change: _, text, ...each }) => ({ ...each, text: text() })),
+    ...(first === undefined ? {} : { ruledOutBy: first.text() }),
+    ...(change === undefined ? {} : { smallestChange: change() }),
   }
 }

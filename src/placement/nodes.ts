@@ -1,11 +1,12 @@
 import { nodeAttachments } from '../ledger/accounts.ts'
 import { freeOf } from '../ledger/limits.ts'
 import type { LedgerState } from '../ledger/state.ts'
+import type { Candidate } from '../model/candidate.ts'
 import type { Node } from '../model/node.ts'
 import type { Operation } from '../model/operation.ts'
 import type { Pool } from '../model/pool.ts'
 import { formatCount } from '../model/units.ts'
-import { type Candidate, candidate } from './candidate.ts'
+import { candidate, type Judgement } from './candidate.ts'
 
 /** Running operations that a node takes at once. */
 export const OPERATIONS_PER_NODE = 4
@@ -61,8 +62,19 @@ function eligible(state: LedgerState, operation: Operation, nodeId: string): Nod
   const pinned = operation.pinnedTo === node.id
   if (node.cordoned && !pinned) return undefined
   if (state.operationsByNode.get(node.id).size >= OPERATIONS_PER_NODE) return undefined
-  if (freeOf(state, nodeAttachments(node.id)) < 1) return undefined
+  if (freeOf(state, nodeAttachments(node.id)) < newAttachments(state, operation, node.id)) return undefined
   return node
+}
+
+const USES_SUBJECT: ReadonlySet<Operation['step']> = new Set(['format', 'copy', 'grow', 'import'])
+
+/** How many attachments the next step adds on a node: what it uses and is not there yet. */
+function newAttachments(state: LedgerState, operation: Operation, nodeId: string): number {
+  const { step, subject, source } = operation
+  const used = USES_SUBJECT.has(step) ? [subject.id] : []
+  if (source?.kind === 'volume') used.push(source.id)
+  const isThere = (id: string) => state.get('attachment', id)?.nodeId === nodeId
+  return used.filter((volumeId) => ![...state.attachmentsByVolume.get(volumeId)].some(isThere)).length
 }
 
 /** Whether a fence can be made from this node: some drivers can prove it only from the same machine. */
@@ -82,7 +94,9 @@ export interface NodeWish {
 /** Every node with its comparisons, best first among those that fit: most room left, then by name. */
 export function rankNodes(state: LedgerState, wish: NodeWish): { candidates: Candidate[]; ranked: Node[] } {
   const fitting: { node: Node; room: number }[] = []
-  const nodes = [...state.all('node').values()].filter((node) => matches(node, wish.node))
+  const nodes = [...state.all('node').values()]
+    .filter((node) => matches(node, wish.node))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
   const candidates = nodes.map((node) => {
     const judged = candidate('node', node, checkNode(state, node, wish))
     if (judged.fits) fitting.push({ node, room: freeOf(state, nodeAttachments(node.id)) })
@@ -96,23 +110,28 @@ function matches(node: Node, wanted: string | undefined): boolean {
   return wanted === undefined || node.id === wanted || node.name === wanted
 }
 
-function checkNode(state: LedgerState, node: Node, wish: NodeWish) {
+function checkNode(state: LedgerState, node: Node, wish: NodeWish): Judgement[] {
   const slots = freeOf(state, nodeAttachments(node.id))
   const free = freeOf(state, `node/${node.id}/bandwidth`)
   const reaches = wish.pool === undefined || node.reach.includes(wish.pool.id)
   return [
-    { what: 'state', ok: node.state === 'up', text: `is ${node.state}`, change: `bring node ${node.name} back` },
+    {
+      what: 'state',
+      ok: node.state === 'up',
+      text: () => `is ${node.state}`,
+      change: () => `bring node ${node.name} back`,
+    },
     {
       what: 'cordon',
       ok: !node.cordoned,
-      text: node.cordoned ? 'is cordoned' : 'takes new attachments',
-      change: `uncordon node ${node.name}`,
+      text: () => node.cordoned ? 'is cordoned' : 'takes new attachments',
+      change: () => `uncordon node ${node.name}`,
     },
     {
       what: 'reach',
       ok: reaches,
-      text: reaches ? 'reaches the pool' : `does not reach pool ${wish.pool?.name}`,
-      change: `connect node ${node.name} to the pool`,
+      text: () => reaches ? 'reaches the pool' : `does not reach pool ${wish.pool?.name}`,
+      change: () => `connect node ${node.name} to the pool`,
     },
     {
       what: 'attachments',
@@ -120,19 +139,19 @@ function checkNode(state: LedgerState, node: Node, wish: NodeWish) {
       asked: 1,
       free: slots,
       limit: node.attachmentLimit,
-      text: `${formatCount(slots)} of ${formatCount(node.attachmentLimit)} attachments free`,
-      change: `detach one volume from node ${node.name}`,
+      text: () => `${formatCount(slots)} of ${formatCount(node.attachmentLimit)} attachments free`,
+      change: () => `detach one volume from node ${node.name}`,
     },
     {
       what: 'bandwidth',
       ok: wish.bandwidth <= free,
       asked: wish.bandwidth,
       ...(node.bandwidth === undefined ? {} : { free, limit: node.bandwidth }),
-      text:
+      text: () =>
         node.bandwidth === undefined
           ? 'bandwidth is not counted'
           : `${formatCount(free)} ${node.bandwidthUnit} free, ${formatCount(wish.bandwidth)} asked`,
-      change: `ask for ${formatCount(wish.bandwidth - free)} ${node.bandwidthUnit} less`,
+      change: () => `ask for ${formatCount(wish.bandwidth - free)} ${node.bandwidthUnit} less`,
     },
   ]
 }

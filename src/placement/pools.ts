@@ -2,11 +2,13 @@ import { poolIops, poolMiB } from '../ledger/accounts.ts'
 import { freeOf, limitOf } from '../ledger/limits.ts'
 import type { LedgerState } from '../ledger/state.ts'
 import type { VolumeRequest } from '../ledger/volumes.ts'
+import type { Candidate } from '../model/candidate.ts'
 import { HoldfastError } from '../model/errors.ts'
 import { holdRemainder } from '../model/hold.ts'
 import type { Pool } from '../model/pool.ts'
+import type { RecordTypes } from '../model/records.ts'
 import { formatCount, formatMiB, quote } from '../model/units.ts'
-import { type Candidate, type Check, candidate } from './candidate.ts'
+import { candidate, fits, type Judgement } from './candidate.ts'
 
 /** A volume as asked for, its pool not chosen yet. */
 export type Wish = Omit<VolumeRequest, 'poolId'> & {
@@ -18,12 +20,14 @@ export type Wish = Omit<VolumeRequest, 'poolId'> & {
 
 export interface Placement {
   readonly requests: VolumeRequest[]
-  /** For each wish, the pools that were considered. */
+  /** For each wish, the pools that were considered; put into words when it is asked for. */
   readonly considered: Candidate[][]
 }
 
-/** Takes that earlier members of the same group have made. */
+/** Takes that earlier members of the same group have made, by pool or, where they draw on one, by hold. */
 type Taken = Map<string, { sizeMiB: number; iops: number }>
+
+const NOTHING = { sizeMiB: 0, iops: 0 } as const
 
 /** How many ways to arrange a group are tried before it is refused. */
 const MAX_TRIES = 10_000
@@ -41,47 +45,54 @@ export function findPool(state: LedgerState, nameOrId: string): Pool {
  * @throws does_not_fit with every candidate and its numbers; not_found for a pool, source or hold that is not there
  */
 export function placeVolumes(state: LedgerState, wishes: readonly Wish[]): Placement {
-  const requests = new Array<VolumeRequest>(wishes.length)
-  const considered = new Array<Candidate[]>(wishes.length)
+  const chosen = new Array<{ ranking: Ranking; pool: Pool }>(wishes.length)
   // the largest first: what is hard to place must not find its place taken
   const order = wishes.map((_, index) => index).sort((a, b) => size(wishes, b) - size(wishes, a) || a - b)
   const taken: Taken = new Map()
   let tries = 0
-  let refusal: { wish: Wish; candidates: Candidate[] } | undefined
+  let refusal: { wish: Wish; ranking: Ranking } | undefined
 
   const place = (position: number): boolean => {
     const index = order[position]
     if (index === undefined) return true
     const wish = wishes[index] as Wish
-    const { candidates, ranked } = rankPools(state, wish, taken)
-    for (const pool of ranked) {
+    const ranking = rankPools(state, wish, taken)
+    for (const pool of ranking.ranked) {
       tries += 1
       if (tries > MAX_TRIES) return false
-      const before = taken.get(pool.id)
-      if (wish.holdId === undefined) add(taken, pool.id, wish)
-      if (place(position + 1)) {
-        requests[index] = withPool(wish, pool)
-        considered[index] = candidates.map((each) => (each.id === pool.id ? { ...each, chosen: true } : each))
-        return true
-      }
-      if (before === undefined) taken.delete(pool.id)
-      else taken.set(pool.id, before)
+      const from = wish.holdId ?? pool.id
+      const before = taken.get(from)
+      add(taken, from, wish)
+      chosen[index] = { ranking, pool }
+      if (place(position + 1)) return true
+      if (before === undefined) taken.delete(from)
+      else taken.set(from, before)
     }
-    refusal ??= { wish, candidates }
+    refusal ??= { wish, ranking }
     return false
   }
 
-  if (place(0)) return { requests, considered }
-  throw doesNotFit(refusal as { wish: Wish; candidates: Candidate[] }, wishes.length)
+  if (!place(0)) {
+    const { wish, ranking } = refusal as { wish: Wish; ranking: Ranking }
+    throw doesNotFit(wish, ranking.candidates, wishes.length)
+  }
+  return {
+    requests: wishes.map((wish, index) => withPool(wish, (chosen[index] as { pool: Pool }).pool)),
+    get considered() {
+      return chosen.map(({ ranking, pool }) =>
+        ranking.candidates.map((each) => (each.id === pool.id ? { ...each, chosen: true } : each)),
+      )
+    },
+  }
 }
 
 function size(wishes: readonly Wish[], index: number): number {
   return wishes[index]?.sizeMiB ?? 0
 }
 
-function add(taken: Taken, poolId: string, wish: Wish): void {
-  const before = taken.get(poolId) ?? { sizeMiB: 0, iops: 0 }
-  taken.set(poolId, { sizeMiB: before.sizeMiB + wish.sizeMiB, iops: before.iops + wish.iops })
+function add(taken: Taken, from: string, wish: Wish): void {
+  const before = taken.get(from) ?? NOTHING
+  taken.set(from, { sizeMiB: before.sizeMiB + wish.sizeMiB, iops: before.iops + wish.iops })
 }
 
 function withPool(wish: Wish, pool: Pool): VolumeRequest {
@@ -89,29 +100,35 @@ function withPool(wish: Wish, pool: Pool): VolumeRequest {
   return { ...request, poolId: pool.id }
 }
 
-/** Every pool with its comparisons, and those that fit, best first. */
-export function rankPools(
-  state: LedgerState,
-  wish: Wish,
-  taken: Taken = new Map(),
-): { candidates: Candidate[]; ranked: Pool[] } {
-  const fitting: { pool: Pool; leftMiB: number; leftIops: number }[] = []
-  const candidates = poolsFor(state, wish).map((pool) => {
-    const used = taken.get(pool.id) ?? { sizeMiB: 0, iops: 0 }
-    const judged = candidate('pool', pool, checkPool(state, pool, wish, used))
-    if (judged.fits) {
-      fitting.push({
-        pool,
-        leftMiB: freeOf(state, poolMiB(pool.id)) - used.sizeMiB - wish.sizeMiB,
-        leftIops: freeOf(state, poolIops(pool.id)) - used.iops - wish.iops,
-      })
-    }
-    return judged
-  })
+export interface Ranking {
+  /** Those that fit, best first. */
+  readonly ranked: Pool[]
+  /** Every pool with its comparisons, by name; put into words when it is asked for. */
+  readonly candidates: Candidate[]
+}
+
+/** Compares every pool that a volume could go to. */
+export function rankPools(state: LedgerState, wish: Wish, taken: Taken = new Map()): Ranking {
+  const judged = poolsFor(state, wish).map((pool) => ({ pool, judgements: checkPool(state, pool, wish, taken) }))
+  const fitting = judged
+    .filter(({ judgements }) => fits(judgements))
+    .map(({ pool }) => {
+      const used = taken.get(pool.id) ?? NOTHING
+      const leftMiB = freeOf(state, poolMiB(pool.id)) - used.sizeMiB - wish.sizeMiB
+      const leftIops = freeOf(state, poolIops(pool.id)) - used.iops - wish.iops
+      return { pool, leftMiB, leftIops }
+    })
   fitting.sort(
     (a, b) => a.leftMiB - b.leftMiB || compare(a.leftIops, b.leftIops) || (a.pool.name < b.pool.name ? -1 : 1),
   )
-  return { candidates, ranked: fitting.map((each) => each.pool) }
+  return {
+    ranked: fitting.map((each) => each.pool),
+    // by name, so that a refusal reads the same after a restart
+    get candidates() {
+      judged.sort((a, b) => (a.pool.name < b.pool.name ? -1 : 1))
+      return judged.map(({ pool, judgements }) => candidate('pool', pool, judgements))
+    },
+  }
 }
 
 /** Both may be infinite, and then they are equal. */
@@ -121,82 +138,105 @@ function compare(a: number, b: number): number {
 
 function poolsFor(state: LedgerState, wish: Wish): Pool[] {
   if (wish.pool !== undefined) return [findPool(state, wish.pool)]
-  const hold = wish.holdId === undefined ? undefined : state.get('hold', wish.holdId)
-  if (hold !== undefined) return [findPool(state, hold.poolId)]
-  const source = wish.source === undefined ? undefined : state.get(wish.source.kind, wish.source.id)
-  if (source !== undefined) return [findPool(state, source.poolId)]
+  if (wish.holdId !== undefined) return [findPool(state, need(state, 'hold', wish.holdId).poolId)]
+  if (wish.source !== undefined) return [findPool(state, need(state, wish.source.kind, wish.source.id).poolId)]
   return [...state.all('pool').values()]
 }
 
-type JudgedCheck = Check & { change?: string }
+function need<K extends 'hold' | 'volume' | 'snapshot'>(state: LedgerState, kind: K, id: string): RecordTypes[K] {
+  const record = state.get(kind, id)
+  if (record !== undefined) return record
+  throw new HoldfastError('not_found', `no such ${kind} ${quote(id)}`, { kind, id })
+}
 
-function checkPool(state: LedgerState, pool: Pool, wish: Wish, used: { sizeMiB: number; iops: number }): JudgedCheck[] {
-  const checks: JudgedCheck[] = []
-  const hold = wish.holdId === undefined ? undefined : state.get('hold', wish.holdId)
-  if (hold !== undefined) {
-    const rest = holdRemainder(hold)
-    checks.push(compareAmount('hold-mib', 'MiB left in the hold', wish.sizeMiB, rest.sizeMiB, hold.sizeMiB))
-    checks.push(compareAmount('hold-iops', 'IOPS left in the hold', wish.iops, rest.iops, hold.iops))
-  } else {
-    const mib = poolMiB(pool.id)
-    checks.push(compareAmount('mib', 'MiB free', wish.sizeMiB, freeOf(state, mib) - used.sizeMiB, limitOf(state, mib)))
-    const iops = poolIops(pool.id)
-    if (pool.iops > 0) {
-      checks.push(compareAmount('iops', 'IOPS free', wish.iops, freeOf(state, iops) - used.iops, limitOf(state, iops)))
-    }
-  }
+function checkPool(state: LedgerState, pool: Pool, wish: Wish, taken: Taken): Judgement[] {
+  const checks = wish.holdId === undefined ? checkRoom(state, pool, wish, taken) : checkHold(state, pool, wish, taken)
   checks.push({
     what: 'state',
     ok: pool.state === 'active',
-    text: pool.state === 'active' ? 'takes new volumes' : 'is being drained',
-    change: `make pool ${pool.name} active again`,
+    text: () => pool.state === 'active' ? 'takes new volumes' : 'is being drained',
+    change: () => `make pool ${pool.name} active again`,
   })
   checks.push(...checkLabels(pool, wish), ...checkCapabilities(pool, wish), checkReach(state, pool))
   return checks
 }
 
-function compareAmount(
-  what: string,
-  unit: string,
-  asked: number,
-  free: number,
-  limit: number | undefined,
-): JudgedCheck {
+function checkRoom(state: LedgerState, pool: Pool, wish: Wish, taken: Taken): Judgement[] {
+  const used = taken.get(pool.id) ?? NOTHING
+  const room = (account: string, earlier: number, limit: number) => ({
+    free: limit - state.sum(account) - earlier,
+    limit,
+    where: 'in this pool',
+  })
+  const mib = poolMiB(pool.id)
+  const checks = [compareAmount('mib', 'MiB free', wish.sizeMiB, room(mib, used.sizeMiB, limitOf(state, mib) ?? 0))]
+  if (pool.iops > 0) {
+    checks.push(compareAmount('iops', 'IOPS free', wish.iops, room(poolIops(pool.id), used.iops, pool.iops)))
+  }
+  return checks
+}
+
+function checkHold(state: LedgerState, pool: Pool, wish: Wish, taken: Taken): Judgement[] {
+  const hold = need(state, 'hold', wish.holdId ?? '')
+  const used = taken.get(hold.id) ?? NOTHING
+  const rest = holdRemainder(hold)
+  const mib = { free: rest.sizeMiB - used.sizeMiB, limit: hold.sizeMiB, where: undefined }
+  const iops = { free: rest.iops - used.iops, limit: hold.iops, where: undefined }
+  return [
+    {
+      what: 'hold',
+      ok: hold.poolId === pool.id && hold.role === wish.role,
+      text: () => `the hold is for role ${hold.role} in pool ${findPool(state, hold.poolId).name}`,
+    },
+    compareAmount('hold-mib', 'MiB left in the hold', wish.sizeMiB, mib),
+    compareAmount('hold-iops', 'IOPS left in the hold', wish.iops, iops),
+  ]
+}
+
+interface Room {
+  /** Below 0 in deficit. */
+  readonly free: number
+  readonly limit: number
+  /** Where more can be freed; undefined: nowhere. */
+  readonly where: string | undefined
+}
+
+function compareAmount(what: string, unit: string, asked: number, { free, limit, where }: Room): Judgement {
   const room = Math.max(0, free)
-  const ok = asked <= free
+  const ok = asked <= room
   const short = unit.split(' ')[0] ?? ''
   return {
     what,
     ok,
     asked,
     free: room,
-    ...(limit === undefined ? {} : { limit }),
-    text: `${formatCount(room)} ${unit}, ${formatCount(asked)} asked`,
-    ...(ok || room === 0 ? {} : { change: `ask for ${formatCount(asked - room)} ${short} less` }),
-    ...(ok || room > 0 ? {} : { change: `free ${formatCount(asked)} ${short} in this pool` }),
+    limit,
+    text: () => `${formatCount(room)} ${unit}, ${formatCount(asked)} asked`,
+    ...(ok || room === 0 ? {} : { change: () => `ask for ${formatCount(asked - room)} ${short} less` }),
+    ...(ok || room > 0 || where === undefined ? {} : { change: () => `free ${formatCount(asked - free)} ${short} ${where}` }),
   }
 }
 
-function checkLabels(pool: Pool, wish: Wish): JudgedCheck[] {
+function checkLabels(pool: Pool, wish: Wish): Judgement[] {
   return Object.entries(wish.poolLabels).map(([key, value]) => ({
     what: 'label',
     ok: pool.labels[key] === value,
     asked: `${key}=${value}`,
-    text: `label ${key} is ${pool.labels[key] ?? 'not set'}, ${value} asked`,
+    text: () => `label ${key} is ${pool.labels[key] ?? 'not set'}, ${value} asked`,
   }))
 }
 
-function checkCapabilities(pool: Pool, wish: Wish): JudgedCheck[] {
+function checkCapabilities(pool: Pool, wish: Wish): Judgement[] {
   const { capabilities } = pool
   if (capabilities === undefined) return []
-  const checks: JudgedCheck[] = [
+  const checks: Judgement[] = [
     {
       what: 'object-size',
       ok: wish.sizeMiB <= capabilities.maxObjectMiB,
       asked: wish.sizeMiB,
       limit: capabilities.maxObjectMiB,
-      text: `objects of up to ${formatMiB(capabilities.maxObjectMiB)}, ${formatMiB(wish.sizeMiB)} asked`,
-      change: `ask for at most ${formatMiB(capabilities.maxObjectMiB)}`,
+      text: () => `objects of up to ${formatMiB(capabilities.maxObjectMiB)}, ${formatMiB(wish.sizeMiB)} asked`,
+      change: () => `ask for at most ${formatMiB(capabilities.maxObjectMiB)}`,
     },
   ]
   if (wish.fs !== 'raw') {
@@ -204,25 +244,31 @@ function checkCapabilities(pool: Pool, wish: Wish): JudgedCheck[] {
       what: 'filesystem',
       ok: capabilities.filesystems.includes(wish.fs),
       asked: wish.fs,
-      text: `filesystems there: ${capabilities.filesystems.join(', ') || 'none'}; ${wish.fs} asked`,
-      change: `install the tools of ${wish.fs} on a node that reaches it`,
+      text: () => `filesystems there: ${capabilities.filesystems.join(', ') || 'none'}; ${wish.fs} asked`,
+      change: () => `install the tools of ${wish.fs} on a node that reaches it`,
+    })
+  }
+  if (wish.source !== undefined) {
+    checks.push({
+      what: 'copy',
+      ok: capabilities.snapshot !== 'none',
+      text: () => capabilities.snapshot === 'none' ? 'cannot copy volumes' : 'can copy volumes',
     })
   }
   return checks
 }
 
-function checkReach(state: LedgerState, pool: Pool): JudgedCheck {
+function checkReach(state: LedgerState, pool: Pool): Judgement {
   const nodes = state.nodesByPool.get(pool.id)
   const ok = some(nodes, (id) => state.get('node', id)?.state === 'up')
   return {
     what: 'reach',
     ok,
-    text: ok
-      ? `${formatCount(nodes.size)} nodes reach it`
-      : pool.marked
-        ? 'no node reaches it now'
-        : 'it has no marker yet',
-    change: pool.marked ? 'bring a node up that reaches it' : `mark it: holdfast pool mark ${pool.name} --node NODE`,
+    text: () => {
+      if (ok) return `${formatCount(nodes.size)} nodes reach it`
+      return pool.marked ? 'no node reaches it now' : 'it has no marker yet'
+    },
+    change: () => pool.marked ? 'bring a node up that reaches it' : `mark it: holdfast pool mark ${pool.name} --node NODE`,
   }
 }
 
@@ -233,8 +279,7 @@ function some(ids: Iterable<string>, test: (id: string) => boolean): boolean {
 
 const SHOWN = 20
 
-function doesNotFit(refusal: { wish: Wish; candidates: Candidate[] }, members: number): HoldfastError {
-  const { wish, candidates } = refusal
+function doesNotFit(wish: Wish, candidates: readonly Candidate[], members: number): HoldfastError {
   const nearest = [...candidates].sort((a, b) => failures(a) - failures(b)).slice(0, SHOWN)
   const best = nearest[0]
   const group = members > 1 ? ` (one of ${members} asked for together, all or nothing)` : ''

@@ -186,17 +186,22 @@ async function settings(
   return (await openCli(options, flags)).loaded
 }
 
-/** Runs until TERM or INT, then stops in order. A second signal ends it at once. */
+/**
+ * Runs until TERM or INT, then stops in order. A second signal ends it at once. Signals alone, and parts that wait
+ * without holding on to the process, do not keep it alive: this does, until all of it has ended.
+ */
 async function stay<T extends Stoppable>(starting: Promise<T>, ready?: (running: T) => void): Promise<void> {
+  const alive = setInterval(() => {}, 2 ** 30)
   const { promise: asked, resolve } = Promise.withResolvers<void>()
   const stop = () => resolve()
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
-  const running = await starting
-  ready?.(running)
-  // signals alone do not keep a process alive
-  const alive = setInterval(() => {}, 2 ** 30)
-  await asked
-  clearInterval(alive)
-  await running.stop()
+  try {
+    const running = await starting
+    ready?.(running)
+    await asked
+    await running.stop()
+  } finally {
+    clearInterval(alive)
+  }
 }

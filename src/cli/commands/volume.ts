@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { HoldfastError } from '../../model/errors.ts'
 import { checkName, checkRole } from '../../model/names.ts'
 import { formatSize } from '../../model/units.ts'
 import { type Cli, run } from '../cli.ts'
@@ -139,16 +140,17 @@ function defineEnds(noun: Command): void {
     .description('take a volume out of the trash')
     .option('--name <name>', 'under another name, when its own was taken meanwhile')
     .action(
-      run<Waiting & { name?: string }>((cli, options, volume = '') => {
+      run<Waiting & { name?: string }>(async (cli, options, volume = '') => {
         const { name } = options
         const body = name === undefined ? {} : { name: checkName('volume', name) }
-        return changeVolume(cli, options, 'POST', `${pathOf(volume)}/undelete`, body)
+        return changeVolume(cli, options, 'POST', `${pathOf(await inTrash(cli, volume))}/undelete`, body)
       }),
     )
   asking(slow(noun.command('purge <volume>').description('delete a volume that is in the trash now'))).action(
     run<Waiting>(async (cli, options, volume = '') => {
-      await confirmDelete(cli, options, volume)
-      await changeVolume(cli, options, 'POST', `${pathOf(volume)}/purge`)
+      const id = await inTrash(cli, volume)
+      await confirmDelete(cli, options, id)
+      await changeVolume(cli, options, 'POST', `${pathOf(id)}/purge`)
     }),
   )
   slow(noun.command('import <pool> <object>').description('adopt an object that is on the storage already'))
@@ -179,4 +181,17 @@ async function confirmDelete(cli: Cli, options: { readonly yes?: boolean }, volu
 
 async function patch(cli: Cli, volume: string, set: Record<string, unknown>): Promise<void> {
   await showVolume(cli, (await cli.client.change<VolumeView>('PATCH', pathOf(volume), set)).body)
+}
+
+/** What is in the trash has given its name up, but is still called by it. @returns its id; else the text as it is */
+async function inTrash(cli: Cli, volume: string): Promise<string> {
+  const found = await cli.client.list<VolumeView>('/v1/volumes', { state: 'trash', name: volume })
+  const [only, ...others] = found
+  if (only === undefined) return volume
+  if (others.length === 0) return only.id
+  const ids = found.map((each) => each.id).join(', ')
+  throw new HoldfastError(
+    'invalid_option',
+    `${found.length} volumes in the trash were called ${volume}; say which: ${ids}`,
+  )
 }

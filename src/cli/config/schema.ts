@@ -88,5 +88,4 @@ export const SCHEMA = {
 
 export type Config = Read<{ [K in keyof typeof SCHEMA]: (typeof SCHEMA)[K] }>
 export type ClientConfig = Config['client']
-export type ControllerConfig = Config['controller']
 export type NodeConfig = Config['node']

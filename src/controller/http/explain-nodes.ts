@@ -3,7 +3,8 @@ import { freeOf } from '../../ledger/limits.ts'
 import type { LedgerState } from '../../ledger/state.ts'
 import type { VolumeRequest } from '../../ledger/volumes.ts'
 import { formatCount } from '../../model/units.ts'
-import { type Candidate, type Check, candidate } from '../../placement/candidate.ts'
+import type { Candidate } from '../../model/candidate.ts'
+import { candidate, type Judgement } from '../../placement/candidate.ts'
 import { rankNodes } from '../../placement/nodes.ts'
 
 /**
@@ -25,9 +26,9 @@ export function judgeNodes(
   const others = pools.slice(1).map((pool) => rankNodes(state, { pool, bandwidth, node: only }).candidates)
   const judged = first.map((each, index) => {
     const reach = others.flatMap((other) => other[index]?.checks.filter((check) => check.what === 'reach') ?? [])
+    const kept = [...each.checks.filter((check) => check.what !== 'attachments'), ...reach]
     return candidate('node', each, [
-      ...each.checks.filter((check) => check.what !== 'attachments'),
-      ...reach,
+      ...kept.map((check) => ({ ...check, text: () => check.text })),
       slots(state, each.id, volumes.length),
     ])
   })
@@ -38,7 +39,7 @@ export function bestNode(nodes: readonly Candidate[]): Candidate | undefined {
   return nodes.find((node) => node.fits)
 }
 
-function slots(state: LedgerState, nodeId: string, volumes: number): Check & { change?: string } {
+function slots(state: LedgerState, nodeId: string, volumes: number): Judgement {
   const free = freeOf(state, nodeAttachments(nodeId))
   const asked = volumes
   const limit = state.get('node', nodeId)?.attachmentLimit ?? 0
@@ -48,7 +49,7 @@ function slots(state: LedgerState, nodeId: string, volumes: number): Check & { c
     asked,
     free,
     limit,
-    text: `${formatCount(free)} of ${formatCount(limit)} attachments free, ${formatCount(asked)} asked`,
-    change: `detach ${formatCount(asked - free)} volumes from this node`,
+    text: () => `${formatCount(free)} of ${formatCount(limit)} attachments free, ${formatCount(asked)} asked`,
+    change: () => `detach ${formatCount(asked - free)} volumes from this node`,
   }
 }

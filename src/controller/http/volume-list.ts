@@ -34,14 +34,16 @@ export function volumesFor(
   query: VolumeQuery,
 ): { records: Iterable<Volume>; wanted: Test } {
   const tests: Test[] = []
-  const { role, state: wantedState, name, inUse } = query
+  const { pool, role, state: wantedState, name, inUse } = query
+  const poolId = pool === undefined ? undefined : findPool(state, pool).id
+  if (poolId !== undefined) tests.push((volume) => volume.poolId === poolId)
   if (caller.roles !== undefined) tests.push((volume) => mayUse(caller, volume.role))
   if (role !== undefined) tests.push((volume) => volume.role === role)
   if (wantedState !== undefined) tests.push((volume) => volume.state === wantedState)
   if (name !== undefined) tests.push((volume) => volume.name === name)
   if (inUse !== undefined) tests.push((volume) => state.attachmentsByVolume.get(volume.id).size > 0 === inUse)
   for (const [key, value] of (query.label ?? []).map(readLabel)) tests.push((volume) => volume.labels[key] === value)
-  return { records: candidates(state, query), wanted: (volume) => tests.every((test) => test(volume)) }
+  return { records: candidates(state, query, poolId), wanted: (volume) => tests.every((test) => test(volume)) }
 }
 
 function readLabel(text: string): [string, string] {
@@ -50,17 +52,20 @@ function readLabel(text: string): [string, string] {
   throw new HoldfastError('invalid_option', `query.label: ${quote(text)} is not key=value`)
 }
 
-/** The smallest set that an index gives. */
-function candidates(state: LedgerState, { node, pool }: VolumeQuery): Iterable<Volume> {
-  const poolId = pool === undefined ? undefined : findPool(state, pool).id
-  if (node !== undefined) {
-    const onNode = [...state.attachmentsByNode.get(findNode(state, node).id)]
-      .map((id) => state.get('volume', state.get('attachment', id)?.volumeId ?? ''))
-      .filter((volume) => volume !== undefined)
-    return poolId === undefined ? onNode : onNode.filter((volume) => volume.poolId === poolId)
+/** What an index gives, where that is much less than everything. */
+function candidates(state: LedgerState, { node }: VolumeQuery, poolId: string | undefined): Iterable<Volume> {
+  const everything = state.all('volume')
+  if (node !== undefined) return onNode(state, findNode(state, node).id)
+  if (poolId === undefined) return everything.values()
+  const ids = state.volumesByPool.get(poolId)
+  return ids.size * 8 < everything.size ? records(state, ids) : everything.values()
+}
+
+function* onNode(state: LedgerState, nodeId: string): Generator<Volume> {
+  for (const id of state.attachmentsByNode.get(nodeId)) {
+    const volume = state.get('volume', state.get('attachment', id)?.volumeId ?? '')
+    if (volume !== undefined) yield volume
   }
-  if (poolId === undefined) return state.all('volume').values()
-  return records(state, state.volumesByPool.get(poolId))
 }
 
 function* records(state: LedgerState, ids: Iterable<string>): Generator<Volume> {
