@@ -38,6 +38,8 @@ export interface DevNode {
 export interface DevReady {
   readonly api: string
   readonly token: string
+  /** Where the token is kept. */
+  readonly tokenFile: string
   readonly pool: string
   readonly nodes: readonly DevNode[]
 }
@@ -88,7 +90,7 @@ export async function runDev(options: DevOptions): Promise<RunningDev> {
     } finally {
       await link.close()
     }
-    return { api, token, pool: POOL, nodes, running, stop }
+    return { api, token, tokenFile: join(state, 'admin.token'), pool: POOL, nodes, running, stop }
   } catch (thrown) {
     await stop()
     throw thrown

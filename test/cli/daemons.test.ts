@@ -82,7 +82,7 @@ needs('root', 'loop-devices', 'mkfs.ext4').describe('programs that stay', () => 
     'dev says in one line of JSON when it is ready, and what was made is there again',
     async () => {
       const dir = join(testDir(), 'd')
-      const args = ['dev', '--dir', dir, '--nodes', '1', '--pool-size', '1GiB', '--no-docker']
+      const args = ['dev', '--dir', dir, '--nodes', '1', '--pool', '1GiB', '--docker', 'off', '--json']
       for (const round of ['first', 'second']) {
         const { child, said } = daemon(args)
         const line = await until(() => (said.out.includes('\n') ? said.out : undefined), {

@@ -1,11 +1,12 @@
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
 import { HoldfastError } from '../../model/errors.ts'
-import { isName } from '../../model/names.ts'
+import { checkName, isName } from '../../model/names.ts'
 import { readFileSync } from '../builtins.ts'
 import { type GlobalOptions, openCli } from '../cli.ts'
 import type { Given } from '../config/layers.ts'
 import type { LoadedConfig, NodeConfig } from '../config.ts'
+import type { DevReady } from '../dev.ts'
 import { say } from '../terminal.ts'
 import { type Labels, oneOf, pair, size, whole } from './options.ts'
 
@@ -133,9 +134,10 @@ function readText(loaded: LoadedConfig, path: string, file: string): string {
 interface DevFlags {
   readonly dir: string
   readonly nodes: number
-  readonly poolSize: number
+  readonly pool?: number
   readonly poolIops: number
-  readonly docker: string | false
+  readonly docker: string
+  readonly json: boolean
   readonly port: number
   readonly log: string
 }
@@ -144,22 +146,39 @@ export function defineDev(noun: Command): void {
   noun
     .requiredOption('--dir <directory>', 'everything is kept under it')
     .option('--nodes <count>', 'how many nodes', whole('--nodes', 0, 16), 2)
-    .option('--pool-size <size>', 'declared capacity of the pool', size, size('100GiB'))
+    .option('--pool <size>', 'declared capacity of the pool (default: 100GiB)', size)
     .option('--pool-iops <count>', 'IOPS of the pool; 0 counts none', whole('--pool-iops', 0, 2 ** 40), 0)
-    .option('--docker <name>', 'name of the Docker volume plugin', 'holdfast')
-    .option('--no-docker', 'without Docker volume plugins')
+    .option('--docker <name>', 'name of the Docker volume plugin, or "off"', pluginName, 'holdfast')
+    .option('--json', 'one line for programs when it is ready: API, token, sockets', false)
     .option('--port <port>', 'port of the API; 0 takes any that is free', whole('--port', 0, 65_535), 0)
     .addOption(oneOf('--log <level>', 'how much is logged', LEVELS).default('warn'))
     .action(async function (this: Command) {
-      const { dir, nodes, poolSize: poolSizeMiB, poolIops, docker, port, log: level } = this.optsWithGlobals<DevFlags>()
+      const { dir, nodes, pool: poolSizeMiB = DEV_POOL_MIB, poolIops, docker, json, port, log: level } =
+        this.optsWithGlobals<DevFlags>()
       const { runDev } = await import('../dev.ts')
       const log = await logTo(level)
-      const plugin = docker === false ? 'off' : docker
-      const started = runDev({ dir, nodes, poolSizeMiB, poolIops, docker: plugin, port, log })
-      await stay(started, ({ api, token, pool, nodes: ready }) =>
-        say(`${JSON.stringify({ api, token, pool, nodes: ready })}\n`),
-      )
+      const started = runDev({ dir, nodes, poolSizeMiB, poolIops, docker, port, log })
+      await stay(started, (ready) => say(json ? readyLine(ready) : readyText(ready)))
     })
+}
+
+const DEV_POOL_MIB = 100 * 1024
+
+function pluginName(text: string): string {
+  return checkName('plugin', text)
+}
+
+function readyLine({ api, token, pool, nodes }: DevReady): string {
+  return `${JSON.stringify({ api, token, pool, nodes })}\n`
+}
+
+function readyText({ api, tokenFile, pool, nodes }: DevReady): string {
+  const rows = nodes.flatMap(({ name, mountRoot, docker }) => [
+    `  ${name}: mounts in ${mountRoot}`,
+    ...(docker === null ? [] : [`  ${' '.repeat(name.length)}  Docker's plugin at ${docker}`]),
+  ])
+  const settings = `  export HOLDFAST_API=${api} HOLDFAST_TOKEN_FILE=${tokenFile}`
+  return `${[`ready: pool ${pool}`, ...rows, 'In another terminal:', settings, '  holdfast status'].join('\n')}\n`
 }
 
 /** The log goes to stderr: what a command says for programs stays on stdout. */
