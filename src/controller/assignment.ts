@@ -47,7 +47,9 @@ export function attachmentSpec(state: LedgerState, attachment: Attachment): Atta
 }
 
 function volumeSpec(volume: Volume): VolumeSpec {
-  const { id, name, poolId, object, sizeMiB, fs } = volume
+  const { id, name, poolId, object, fs } = volume
+  // what is counted may be more than what is there: it may be about to grow
+  const sizeMiB = Math.min(volume.sizeMiB, Math.max(1, volume.realSizeMiB ?? volume.sizeMiB))
   const uuid = volume.format.state === 'formatted' ? { fsUuid: volume.format.uuid } : {}
   return { id, name, poolId, object, sizeMiB, fs, ...uuid }
 }

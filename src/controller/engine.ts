@@ -71,6 +71,8 @@ export class Engine {
   #sent: OpenBatch | undefined
   #scheduled = false
   #idle: (() => void)[] = []
+  #confirming: Promise<void> | undefined
+  #nextConfirm: Promise<void> | undefined
   readonly #listeners = new Set<(committed: Committed) => void>()
   readonly #downListeners = new Set<(error: HoldfastError) => void>()
 
@@ -155,6 +157,23 @@ export class Engine {
     })
   }
 
+  /**
+   * Shows that no other controller leads, at some moment after the call. Calls share what they ask of the store.
+   * @throws fenced, unknown_outcome, not_ready
+   */
+  confirm(): Promise<void> {
+    if (this.#state === undefined) return Promise.reject(notReady())
+    // the one that is under way may have looked before this call
+    this.#nextConfirm ??= (this.#confirming ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => {
+        this.#nextConfirm = undefined
+        this.#confirming = this.#parts.store.confirm()
+        return this.#confirming
+      })
+    return this.#nextConfirm
+  }
+
   /** The state, if all of it is durable at this moment. */
   get durable(): LedgerState | undefined {
     return this.#open.isEmpty && this.#sent === undefined ? this.#state : undefined
@@ -232,10 +251,23 @@ export class Engine {
       const { revision } = state
       const release = decision.ok
         ? () => job.resolve({ answer: decision.answer, revision })
-        : () => job.reject(decision.error)
+        : () => this.#refuse(job, decision.error)
       this.#whenDurable({ release, fail: () => job.reject(unknownOutcome()) })
     }
     this.#queue.splice(0, taken)
+  }
+
+  /**
+   * A refusal under a key says that nothing was done under it, also not by a leader that this one knows nothing of:
+   * the caller may have asked before, without an answer.
+   */
+  #refuse(job: Job, error: HoldfastError): void {
+    if (job.request.key === undefined) job.reject(error)
+    else
+      this.confirm().then(
+        () => job.reject(error),
+        () => job.reject(unknownOutcome()),
+      )
   }
 
   /** Puts what was accepted into the open batch. */
@@ -278,7 +310,7 @@ export class Engine {
     for (const { release } of batch.waiters) release()
     const { changes, events } = batch
     const revision = (events.at(-1) as LedgerEvent).revision
-    for (const listener of this.#listeners) listener({ changes, events, revision })
+    for (const listener of this.#listeners) tell(listener, { changes, events, revision })
     this.#advance()
     if (this.#sent === undefined && this.#open.isEmpty) for (const idle of this.#idle.splice(0)) idle()
   }
@@ -312,6 +344,15 @@ function tooLarge(): HoldfastError {
     'body_too_large',
     `what this would record has more than ${BATCH_BYTES / 1024} KiB: ask for fewer things at once, or with shorter labels`,
   )
+}
+
+/** A listener's trouble is its own: the commands that were told of are durable, and the next ones wait. */
+function tell(listener: (committed: Committed) => void, committed: Committed): void {
+  try {
+    listener(committed)
+  } catch (thrown) {
+    process.emitWarning(asHoldfastError(thrown))
+  }
 }
 
 function unknownOutcome(): HoldfastError {

@@ -106,8 +106,9 @@ export class NodeService {
 
   async #renew(nodeId: string, envelope: { session: string }): Promise<CallReply<'renew'>> {
     const { engine, sessions } = this.#parts
-    // only a leader may renew: it has just shown that it reads its own store's truth
-    if (!engine.leading || !sessions.renew(nodeId, envelope.session)) {
+    // only a leader may renew: another one may count on it that this lease runs out
+    await engine.confirm()
+    if (!sessions.renew(nodeId, envelope.session)) {
       throw new HoldfastError('stale_session', 'this session has ended; say hello again')
     }
     return { leaseMs: sessions.leaseMs, term: engine.term }
@@ -118,10 +119,10 @@ export class NodeService {
     const actor = `node ${nodeId}`
     const reached = body.pools.filter((report) => report.ok)
     const reports = reached.map(({ poolId, capabilities, storage }) =>
-      engine.submit({
-        actor,
-        command: { kind: 'pool.report', poolId, nodeId, session, capabilities, storage },
-      }),
+      engine
+        .submit({ actor, command: { kind: 'pool.report', poolId, nodeId, session, capabilities, storage } })
+        // a pool that was deleted meanwhile does not keep the others from being told
+        .catch((thrown) => unlessGone(thrown)),
     )
     const reach = reached.map((report) => report.poolId)
     await Promise.all([...reports, engine.submit({ actor, command: { kind: 'node.reach', nodeId, session, reach } })])
@@ -228,6 +229,10 @@ export class NodeService {
     await this.#parts.inventories.take(nodeId, body)
     return {}
   }
+}
+
+function unlessGone(thrown: unknown): void {
+  if (asHoldfastError(thrown).code !== 'not_found') throw thrown
 }
 
 /** @throws not_found, role_not_allowed */

@@ -8,7 +8,7 @@ import { ageOf, bothSizes, countOrNone, formatLabels, sizeOrNone, yesNo } from '
 import type { Column } from '../table.ts'
 import { note } from '../terminal.ts'
 import type { OperationView, PoolView } from '../views.ts'
-import { waitForOperation } from '../wait.ts'
+import { untilDone, waitForOperation } from '../wait.ts'
 import { asking, type Labels, listing, oneOf, pair, rate, ratio, size, sizeOrZero, slow } from './options.ts'
 
 const COLUMNS: readonly Column<PoolView>[] = [
@@ -59,6 +59,9 @@ function bodyOf(options: PoolOptions): Record<string, unknown> {
     labels: options.label,
   }
 }
+
+/** A node looks for pools that it does not reach every second. */
+const REACHED_WITHIN_S = 15
 
 export function definePool(noun: Command): void {
   poolOptions(noun.command('create <pool>').description('declare a pool, written type~instance~pool'))
@@ -113,7 +116,7 @@ async function createPool(cli: Cli, options: PoolOptions, name = ''): Promise<vo
     note(`It is not marked yet, so nothing is placed there: holdfast pool mark ${body.name} --node NODE\n`)
   } else if (options.wait !== false) {
     const [mark] = await cli.client.list<OperationView>('/v1/operations', { subject: body.id, kind: 'mark' }, 1)
-    if (mark !== undefined) await waitForOperation(cli.client, mark.id)
+    if (mark !== undefined) await waitForMark(cli, mark.id, body.id)
   }
   await showPool(cli, await cli.client.get<PoolView>(`/v1/pools/${body.id}`))
 }
@@ -127,8 +130,15 @@ async function markPool(cli: Cli, options: { node: string; wait?: boolean }, nam
       node,
     },
   )
-  if (options.wait !== false && body.operation !== undefined) await waitForOperation(cli.client, body.operation)
+  if (options.wait !== false && body.operation !== undefined) await waitForMark(cli, body.operation, body.pool.id)
   await showPool(cli, await cli.client.get<PoolView>(`/v1/pools/${body.pool.id}`))
+}
+
+/** A pool is of use when a node has read the marker: the one that wrote it does so at once, unless it is gone. */
+async function waitForMark(cli: Cli, operation: string, pool: string): Promise<void> {
+  await waitForOperation(cli.client, operation)
+  const reached = async () => ((await cli.client.get<PoolView>(`/v1/pools/${pool}`)).nodes > 0 ? true : undefined)
+  await untilDone(reached, `holdfast pool show ${pool}`, REACHED_WITHIN_S)
 }
 
 async function showPool(cli: Cli, pool: PoolView): Promise<void> {

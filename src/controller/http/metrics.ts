@@ -73,6 +73,7 @@ export class Metrics {
       load: (onRecord) => store.load(onRecord),
       commit,
       events: (after, limit) => store.events(after, limit),
+      confirm: () => store.confirm(),
       trimEvents: (through) => store.trimEvents(through),
       close: () => store.close(),
     }

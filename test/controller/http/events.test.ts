@@ -150,6 +150,7 @@ it('ends when the controller steps down, and is there again afterwards', async (
     campaign: () => store.campaign(),
     load: (onRecord) => store.load(onRecord),
     events: (after, limit) => store.events(after, limit),
+    confirm: () => store.confirm(),
     trimEvents: (through) => store.trimEvents(through),
     close: () => store.close(),
     commit: (batch) => (fail ? Promise.reject(new Error('no disk')) : store.commit(batch)),

@@ -106,6 +106,7 @@ it('says that the outcome is unknown when the store does not confirm, and the sa
     campaign: () => store.campaign(),
     load: (onRecord) => store.load(onRecord),
     events: (after, limit) => store.events(after, limit),
+    confirm: () => store.confirm(),
     trimEvents: (through) => store.trimEvents(through),
     close: () => store.close(),
     async commit(batch) {

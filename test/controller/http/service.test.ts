@@ -69,6 +69,7 @@ describe('trouble inside', () => {
       campaign: () => store.campaign(),
       load: (onRecord) => store.load(onRecord),
       commit: (batch) => store.commit(batch),
+      confirm: () => store.confirm(),
       trimEvents: (through) => store.trimEvents(through),
       close: () => store.close(),
       events: () => Promise.reject(new TypeError('a secret detail')),
