@@ -1,5 +1,5 @@
-import { asHoldfastError, type HoldfastError } from '../model/errors.ts'
 import type { Candidate } from '../model/candidate.ts'
+import { asHoldfastError, type HoldfastError } from '../model/errors.ts'
 import { printable } from './table.ts'
 import { note } from './terminal.ts'
 

@@ -1,4 +1,5 @@
 import type { Attachment } from '../model/attachment.ts'
+import type { Candidate } from '../model/candidate.ts'
 import type { LedgerEvent } from '../model/event.ts'
 import type { Hold } from '../model/hold.ts'
 import type { Node } from '../model/node.ts'
@@ -8,7 +9,6 @@ import type { Deficit } from '../model/records.ts'
 import type { Quota } from '../model/role.ts'
 import type { Token } from '../model/token.ts'
 import type { Fault, Group, Snapshot, Volume } from '../model/volume.ts'
-import type { Candidate } from '../model/candidate.ts'
 
 // What the API shows of each record: times as RFC 3339 text, and what it derives. Types only: nothing is loaded.
 

@@ -36,7 +36,7 @@ export function failed(
 }
 
 /** Taken back: what was half made is unmade, by an operation of its own. */
-export function cancelled(tx: Transaction, operation: Operation): Outcome<Operation> {
+export function cancelled(tx: Transaction, operation: Operation, facts: { sizeMiB?: number } = {}): Outcome<Operation> {
   const ended = end(tx, operation, 'cancelled', operation.fault)
   const { id } = operation.subject
   if (operation.kind === 'provision') {
@@ -51,7 +51,7 @@ export function cancelled(tx: Transaction, operation: Operation): Outcome<Operat
     returnDraw(tx, volume.draw)
     tx.remove('volume', id)
   } else if (operation.kind === 'grow') {
-    revertGrow(tx, operation, operation.attempt === 0 ? Number(operation.detail.fromMiB) : undefined)
+    revertGrow(tx, operation, operation.attempt === 0 ? Number(operation.detail.fromMiB) : facts.sizeMiB)
   }
   return about('operation', ended, 'operation.cancelled', { kind: operation.kind })
 }
@@ -61,7 +61,7 @@ function revertGrow(tx: Transaction, operation: Operation, realMiB: number | und
   if (realMiB === undefined) return
   const volume = tx.need('volume', operation.subject.id)
   const sizeMiB = Math.max(Number(operation.detail.fromMiB), realMiB)
-  if (sizeMiB < volume.sizeMiB) tx.put('volume', { ...volume, sizeMiB })
+  tx.put('volume', { ...volume, sizeMiB: Math.min(sizeMiB, volume.sizeMiB), realSizeMiB: realMiB })
 }
 
 function end(
@@ -80,12 +80,15 @@ function end(
   })
 }
 
+const UNMADE: ReadonlySet<Volume['state']> = new Set(['requested', 'creating', 'formatting', 'error'])
+
 /** A member of a group got ready or failed; `onFailure` says what happens to the others. */
 function settleGroup(tx: Transaction, member: Volume): void {
   const group: Group | undefined = member.groupId === undefined ? undefined : tx.get('group', member.groupId)
   if (group === undefined || group.state !== 'pending') return
   const members = group.volumeIds.map((id) => tx.get('volume', id))
-  if (members.every((volume) => volume?.state === 'available')) {
+  // one that is gone, or going, had been made
+  if (members.every((volume) => volume === undefined || !UNMADE.has(volume.state))) {
     tx.put('group', { ...group, state: 'complete' })
     return
   }

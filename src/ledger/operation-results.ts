@@ -24,6 +24,8 @@ export interface StepFacts {
 
 /** A failing step is tried this often in a row before its operation fails. */
 export const MAX_FAILURES = 6
+/** A grow ends only when it is known how large the object is, or when that could not be read this often in a row. */
+const MAX_UNREAD = 24
 const BACKOFF_BASE_MS = 1000
 const BACKOFF_CAP_MS = 60_000
 
@@ -156,11 +158,12 @@ export function failStep(
     const stuck = tx.put('operation', { ...operation, overdue: true, fault })
     return about('operation', stuck, 'operation.stuck', { code, message: outcome.message })
   }
-  const afterCancel = operation.cancelRequested && !NEVER_GIVES_UP.has(operation.step)
-  if (afterCancel) return cancelled(tx, { ...operation, fault })
   const failures = operation.failures + 1
+  const unread = operation.step === 'grow' && outcome.facts.sizeMiB === undefined && failures < MAX_UNREAD
+  const mayEnd = !NEVER_GIVES_UP.has(operation.step) && !unread
+  if (operation.cancelRequested && mayEnd) return cancelled(tx, { ...operation, fault }, outcome.facts)
   const final = ERRORS[code].retry === 'no' || failures >= MAX_FAILURES || code === 'storage_full'
-  if (final && !NEVER_GIVES_UP.has(operation.step)) return failed(tx, operation, fault, outcome.facts)
+  if (final && mayEnd) return failed(tx, operation, fault, outcome.facts)
   const { deadlineAt: _, ...kept } = operation
   const waiting = tx.put('operation', {
     ...kept,

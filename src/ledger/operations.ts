@@ -179,7 +179,9 @@ export function cancel(tx: Transaction, command: Of<'operation.cancel'>): Outcom
   if (before.kind === 'delete' || before.kind === 'delete-snapshot' || before.kind === 'fence') {
     throw new HoldfastError('wrong_state', `a ${before.kind} that has begun cannot be taken back`)
   }
-  if (before.state === 'pending') return cancelled(tx, before)
+  // of a grow that has run it must be read first how large the object is by now
+  const unread = before.kind === 'grow' && before.attempt > 0
+  if (before.state === 'pending' && !unread) return cancelled(tx, before)
   const operation = tx.put('operation', { ...before, cancelRequested: true })
   return about('operation', operation, 'operation.cancelling')
 }

@@ -124,13 +124,13 @@ function checkNode(state: LedgerState, node: Node, wish: NodeWish): Judgement[] 
     {
       what: 'cordon',
       ok: !node.cordoned,
-      text: () => node.cordoned ? 'is cordoned' : 'takes new attachments',
+      text: () => (node.cordoned ? 'is cordoned' : 'takes new attachments'),
       change: () => `uncordon node ${node.name}`,
     },
     {
       what: 'reach',
       ok: reaches,
-      text: () => reaches ? 'reaches the pool' : `does not reach pool ${wish.pool?.name}`,
+      text: () => (reaches ? 'reaches the pool' : `does not reach pool ${wish.pool?.name}`),
       change: () => `connect node ${node.name} to the pool`,
     },
     {

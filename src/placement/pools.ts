@@ -154,7 +154,7 @@ function checkPool(state: LedgerState, pool: Pool, wish: Wish, taken: Taken): Ju
   checks.push({
     what: 'state',
     ok: pool.state === 'active',
-    text: () => pool.state === 'active' ? 'takes new volumes' : 'is being drained',
+    text: () => (pool.state === 'active' ? 'takes new volumes' : 'is being drained'),
     change: () => `make pool ${pool.name} active again`,
   })
   checks.push(...checkLabels(pool, wish), ...checkCapabilities(pool, wish), checkReach(state, pool))
@@ -213,7 +213,9 @@ function compareAmount(what: string, unit: string, asked: number, { free, limit,
     limit,
     text: () => `${formatCount(room)} ${unit}, ${formatCount(asked)} asked`,
     ...(ok || room === 0 ? {} : { change: () => `ask for ${formatCount(asked - room)} ${short} less` }),
-    ...(ok || room > 0 || where === undefined ? {} : { change: () => `free ${formatCount(asked - free)} ${short} ${where}` }),
+    ...(ok || room > 0 || where === undefined
+      ? {}
+      : { change: () => `free ${formatCount(asked - free)} ${short} ${where}` }),
   }
 }
 
@@ -252,7 +254,7 @@ function checkCapabilities(pool: Pool, wish: Wish): Judgement[] {
     checks.push({
       what: 'copy',
       ok: capabilities.snapshot !== 'none',
-      text: () => capabilities.snapshot === 'none' ? 'cannot copy volumes' : 'can copy volumes',
+      text: () => (capabilities.snapshot === 'none' ? 'cannot copy volumes' : 'can copy volumes'),
     })
   }
   return checks
@@ -268,7 +270,8 @@ function checkReach(state: LedgerState, pool: Pool): Judgement {
       if (ok) return `${formatCount(nodes.size)} nodes reach it`
       return pool.marked ? 'no node reaches it now' : 'it has no marker yet'
     },
-    change: () => pool.marked ? 'bring a node up that reaches it' : `mark it: holdfast pool mark ${pool.name} --node NODE`,
+    change: () =>
+      pool.marked ? 'bring a node up that reaches it' : `mark it: holdfast pool mark ${pool.name} --node NODE`,
   }
 }
 

@@ -153,8 +153,16 @@ export function defineDev(noun: Command): void {
     .option('--port <port>', 'port of the API; 0 takes any that is free', whole('--port', 0, 65_535), 0)
     .addOption(oneOf('--log <level>', 'how much is logged', LEVELS).default('warn'))
     .action(async function (this: Command) {
-      const { dir, nodes, pool: poolSizeMiB = DEV_POOL_MIB, poolIops, docker, json, port, log: level } =
-        this.optsWithGlobals<DevFlags>()
+      const {
+        dir,
+        nodes,
+        pool: poolSizeMiB = DEV_POOL_MIB,
+        poolIops,
+        docker,
+        json,
+        port,
+        log: level,
+      } = this.optsWithGlobals<DevFlags>()
       const { runDev } = await import('../dev.ts')
       const log = await logTo(level)
       const started = runDev({ dir, nodes, poolSizeMiB, poolIops, docker, port, log })

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { formatCount } from '../../model/units.ts'
 import type { Candidate } from '../../model/candidate.ts'
+import { formatCount } from '../../model/units.ts'
 import { type Cli, run } from '../cli.ts'
 import { bothSizes } from '../format.ts'
 import { printable } from '../table.ts'

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
+import { Candidate } from '../../model/candidate.ts'
 import { LedgerEvent } from '../../model/event.ts'
 import { Token } from '../../model/token.ts'
-import { Candidate } from '../../model/candidate.ts'
 import type { JsonSchema } from './describe-schema.ts'
 import { shownSchema } from './rest-schema.ts'
 import { ShownNode } from './show-nodes.ts'

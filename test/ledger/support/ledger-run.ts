@@ -4,6 +4,7 @@ import { type Accepted, type Decision, decide, execute, type Key } from '../../.
 import type { LedgerState } from '../../../src/ledger/state.ts'
 import type { LedgerEvent } from '../../../src/model/event.ts'
 import { type Change, RECORD_KINDS } from '../../../src/model/records.ts'
+import { COMMAND_RECORDS } from '../../../src/store/store.ts'
 import { checkAccepted, checkMayBeFull, checkWhole } from './command-checks.ts'
 import { makeCommand } from './commands.ts'
 import { EpochWatch } from './epochs.ts'
@@ -89,7 +90,7 @@ export class LedgerRun {
 
   #accepted(decision: Accepted, before: { revision: number; at: number }): void {
     const { state } = this
-    assert.ok(decision.changes.length <= 60, `${decision.changes.length} records in one command`)
+    assert.ok(decision.changes.length <= COMMAND_RECORDS, `${decision.changes.length} records in one command`)
     for (const change of decision.changes) {
       checkChange(change)
       assert.equal(state.get(change.kind, change.id), change.record, 'the state holds what was said to change')
