@@ -18,7 +18,12 @@ export type LauncherRequest =
 /** What the launcher answers. */
 export type LauncherAnswer =
   | { readonly kind: 'written'; readonly id: number; readonly bytes: number }
-  | { readonly kind: 'result'; readonly id: number; readonly result: RunResult; readonly abandoned: readonly AbandonedChild[] }
+  | {
+      readonly kind: 'result'
+      readonly id: number
+      readonly result: RunResult
+      readonly abandoned: readonly AbandonedChild[]
+    }
   | {
       readonly kind: 'failure'
       readonly id: number

@@ -47,6 +47,9 @@ export class Launcher implements Programs {
     const id = this.#lastId
     const { promise, resolve, reject } = Promise.withResolvers<RunResult>()
     this.#pending.set(id, { options, resolve, reject })
+    // only while it has something to do does it keep this process alive
+    child.ref()
+    child.channel?.ref()
     const abort = () => send(child, { kind: 'abort', id })
     options.signal.addEventListener('abort', abort, { once: true })
     const { deadlineMs, whileProgressing = false, onWritten, accept } = options
@@ -57,6 +60,7 @@ export class Launcher implements Programs {
     } finally {
       options.signal.removeEventListener('abort', abort)
       this.#pending.delete(id)
+      if (this.#pending.size === 0) rest(child)
     }
   }
 
@@ -85,9 +89,7 @@ export class Launcher implements Programs {
     child.on('message', (answer: LauncherAnswer) => this.#take(answer))
     child.on('error', () => this.#lost())
     child.on('exit', () => this.#lost())
-    // it must not keep a process alive that has nothing else to do
-    child.unref()
-    child.channel?.unref()
+    rest(child)
     return child
   }
 
@@ -113,6 +115,11 @@ export class Launcher implements Programs {
       for (const { reject } of lost) reject(new HoldfastError(code, 'the process that ran the programs ended'))
     })
   }
+}
+
+function rest(child: ChildProcess): void {
+  child.unref()
+  child.channel?.unref()
 }
 
 function send(child: ChildProcess, request: LauncherRequest): void {

@@ -39,6 +39,8 @@ export type DirectIo = 'on' | 'off' | 'auto'
 
 export class LoopDevices {
   private readonly programs: Programs
+  /** What was learnt of a device, by its sequence number: that is new whenever it is set up (Linux 5.15, diskseq). */
+  private readonly known = new Map<string, { sequence: string; details: LoopDetails }>()
 
   constructor(programs: Programs) {
     this.programs = programs
@@ -63,6 +65,9 @@ export class LoopDevices {
 
   /** Device and inode of a loop device's backing file; undefined when it is not in use any more. */
   async details(device: string, signal: AbortSignal): Promise<LoopDetails | undefined> {
+    const sequence = readAttribute(basename(device), 'diskseq')
+    const known = this.known.get(device)
+    if (sequence !== undefined && known?.sequence === sequence) return known.details
     const { code, stdout } = await this.programs.run(
       'losetup',
       ['--list', '--noheadings', '--output', 'BACK-MAJ:MIN,BACK-INO', device],
@@ -70,7 +75,11 @@ export class LoopDevices {
     )
     const [filesystem, inode] = stdout.trim().split(/\s+/)
     if (code !== 0 || filesystem === undefined || inode === undefined) return undefined
-    return { filesystem, inode }
+    const details = { filesystem, inode }
+    // only what was asked of one and the same setting up is worth keeping
+    const after = readAttribute(basename(device), 'diskseq')
+    if (sequence !== undefined && sequence === after) this.known.set(device, { sequence, details })
+    return details
   }
 
   /**
@@ -130,10 +139,19 @@ export class LoopDevices {
     // Another process may have done the same at the same time. Both see both; the lower number stays.
     const all = await this.twins(file, device, signal)
     const [keep, ...extra] = all.sort((a, b) => numberOf(a.device) - numberOf(b.device))
-    if (keep === undefined || extra.length === 0) return device
+    if (keep === undefined || extra.length === 0) {
+      this.remember(device, file)
+      return device
+    }
     const mine = extra.filter((entry) => entry.device === device)
     await this.detach(mine, signal)
     return keep.device
+  }
+
+  /** We have just set it up for this file ourselves: nobody need ask. */
+  private remember(device: string, { filesystem, inode }: FileFacts): void {
+    const sequence = readAttribute(basename(device), 'diskseq')
+    if (sequence !== undefined) this.known.set(device, { sequence, details: { filesystem, inode } })
   }
 
   /** The devices of the file, given that `device` is one. Asks the kernel for inodes only if there is a rival. */

@@ -7,8 +7,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { HoldfastError } from '../model/errors.ts'
 import { BoundedOutput } from './bounded-output.ts'
-import { TAG } from './survivors.ts'
 import { missingProgram, programFailure } from './program-failure.ts'
+import { TAG } from './survivors.ts'
 
 const PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
 const CLEAN = { PATH, LC_ALL: 'C' }

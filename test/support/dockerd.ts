@@ -4,7 +4,8 @@
  */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { until } from './until.ts'
 
 /** Programs that it needs, for `needs(...)`. */
@@ -26,7 +27,10 @@ export class Dockerd {
   #holder: ChildProcess | undefined
   #daemon: ChildProcess | undefined
 
-  /** @param dir an absolute path below the test's own folder: Docker spins for ever on a relative one */
+  /**
+   * @param dir an absolute path in the test's own folder (Docker spins for ever on a relative one); of what is mounted
+   *   under the folder for temporary files, the daemon sees what is in the test's own
+   */
   constructor(dir: string, plugins: string) {
     this.dir = dir
     this.plugins = plugins
@@ -43,9 +47,14 @@ export class Dockerd {
   /** Keeps the namespace, so that the daemon can be killed and come back to its containers' mounts. */
   async #holdNamespace(): Promise<void> {
     mkdirSync(this.dir, { recursive: true })
-    const script =
-      'mount -t tmpfs tmpfs /run && mkdir -p /run/docker/plugins && mount --bind "$0" /run/docker/plugins && echo ready && exec sleep infinity'
-    const holder = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script, this.plugins], {
+    const script = [
+      // mounts of other tests would be held by this namespace
+      'while read -r _ _ _ _ target _; do case $target in "$1"/*) ;; "$2"/*) umount -l "$target";; esac; done </proc/self/mountinfo',
+      'mount -t tmpfs tmpfs /run && mkdir -p /run/docker/plugins && mount --bind "$0" /run/docker/plugins && echo ready',
+      'exec sleep infinity',
+    ].join('\n')
+    const args = ['--mount', '--propagation', 'slave', 'sh', '-c', script, this.plugins, dirname(this.dir), tmpdir()]
+    const holder = spawn('unshare', args, {
       cwd: this.dir,
       stdio: ['ignore', 'pipe', this.#log('namespace.log')],
     })

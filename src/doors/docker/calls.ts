@@ -94,6 +94,9 @@ async function list({ volumes, local }: CallParts): Promise<object[]> {
 
 function nameOf(body: Body): string {
   const { Name: name } = body
+  if (Object.keys(body).length === 0) {
+    throw badRequest('the call came without its content, as Docker repeats one whose connection broke; try again')
+  }
   if (typeof name !== 'string' || name === '') throw badRequest('Name: give the name of the volume')
   return name
 }

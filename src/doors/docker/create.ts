@@ -41,7 +41,7 @@ export class Creator {
       fingerprint: fingerprint({ name, options }),
     }
     this.#checkRole(request.options.role)
-    await patiently({ forMs: this.#settings.answerMs, signal, resolvesIn }, () => this.#attempt(request))
+    await patiently({ forMs: this.#settings.answerMs, signal, resolvesIn }, (leftMs) => this.#attempt(request, leftMs))
   }
 
   #checkRole(role: string | undefined): void {
@@ -50,7 +50,7 @@ export class Creator {
     throw new HoldfastError('role_not_allowed', `role ${quote(role)}: this Docker acts for ${roles.join(', ')}`)
   }
 
-  async #attempt(request: Request): Promise<void> {
+  async #attempt(request: Request, leftMs: number): Promise<void> {
     const existing = await this.#volumes.named(request.name)
     if (existing !== undefined) {
       this.#checkSame(request, existing)
@@ -62,7 +62,7 @@ export class Creator {
     const body = await this.#body(request)
     let volume: ShownVolume
     try {
-      volume = await this.#volumes.create(body)
+      volume = await this.#volumes.create(body, leftMs)
     } catch (thrown) {
       throw await this.#failed(request, asHoldfastError(thrown))
     }

@@ -24,16 +24,21 @@ export interface DockerDoorParts {
 }
 
 export interface DockerDoor {
+  /** Whether a Mount is under way. */
+  readonly busy: boolean
   /** @throws invalid_option, in_use */
   listen(): Promise<void>
   /**
-   * Hangs up without answering what is under way: Docker repeats a call whose connection broke for up to 30 s, and finds
-   * the next process. What is mounted stays mounted.
+   * Ends what only waits, with an answer that says so: Docker repeats a call whose connection broke, but without its
+   * content (moby, pkg/plugins/client.go). What is mounted stays mounted.
    */
   close(): Promise<void>
   /** Lets go of users whose Unmount was skipped, as far as Docker can be asked. @returns those it let go */
   reconcile(): Promise<{ name: string; id: string }[]>
 }
+
+/** How long a call that is really being worked on may take to end when the door closes, ms. */
+const CLOSE_MS = 5000
 
 /** The volume plugin of one Docker daemon (protocol v1, docs/extend/plugins_volume.md of docker/cli). */
 export function createDockerDoor({
@@ -62,6 +67,9 @@ export function createDockerDoor({
     },
   })
   return {
+    get busy() {
+      return mounts.busy
+    },
     async listen() {
       await listenOnSocket(server, socket)
       reconciler?.start()
@@ -71,8 +79,10 @@ export function createDockerDoor({
       reconciler?.stop()
       if (!server.listening) return
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      server.closeAllConnections()
+      server.closeIdleConnections()
+      const cancel = clock.after(CLOSE_MS, () => server.closeAllConnections())
       await closed
+      cancel()
     },
     reconcile: async () => (await reconciler?.reconcile()) ?? [],
   }

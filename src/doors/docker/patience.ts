@@ -15,23 +15,25 @@ export interface Patience {
 
 /**
  * Repeats what fails for a reason that resolves by itself, until it succeeds or the time is over; then the last
- * reason is told. @throws cancelled when it was ended early
+ * reason is told. An attempt is told how much of the time is left, ms. @throws not_ready when it was ended early
  */
-export async function patiently<T>(patience: Patience, attempt: () => Promise<T>): Promise<T> {
+export async function patiently<T>(patience: Patience, attempt: (leftMs: number) => Promise<T>): Promise<T> {
   const { forMs, signal, resolvesIn } = patience
   const start = performance.now()
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    let left: number
     try {
-      return await attempt()
+      return await attempt(Math.max(0, forMs - (performance.now() - start)))
     } catch (thrown) {
       const error = asHoldfastError(thrown)
-      const waited = performance.now() - start
       const limit = Math.min(forMs, await resolvesIn(error))
       if (limit === 0) throw error
-      if (waited + pause > limit) throw afterWaiting(error, waited)
+      const waited = performance.now() - start
+      left = limit - waited
+      if (left <= 0) throw afterWaiting(error, waited)
     }
-    await delay(pause, undefined, { signal }).catch(() => {
-      throw new HoldfastError('cancelled', 'nobody waits for this any more')
+    await delay(Math.min(pause, left), undefined, { signal }).catch(() => {
+      throw new HoldfastError('not_ready', 'the node daemon is stopping; try again when it is back')
     })
   }
 }

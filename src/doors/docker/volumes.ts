@@ -112,11 +112,12 @@ export class Volumes {
   }
 
   /**
-   * Asks for a volume and waits for it a while. The same body again gives the same volume.
+   * Asks for a volume and waits for it a while, at most for the time that is left. The same body again gives the same
+   * volume.
    * @throws what was in the way; with the volume in its data when making it failed for good
    */
-  async create(body: object): Promise<ShownVolume> {
-    const path = `/v1/volumes?wait=${WAIT_S}`
+  async create(body: object, leftMs: number): Promise<ShownVolume> {
+    const path = `/v1/volumes?wait=${Math.min(WAIT_S, Math.floor(leftMs / 1000))}`
     return (await this.#rest.rest<{ volume: ShownVolume }>('POST', path, body, DOOR)).volume
   }
 
