@@ -1,12 +1,14 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { HoldfastError } from '../model/errors.ts'
-import { readFileSync } from './builtins.ts'
+import { existsSync, readFileSync } from './builtins.ts'
 import type { Fields } from './config/fields.ts'
 import { build, environmentLayer, type Layer } from './config/layers.ts'
 import { type Config, SCHEMA } from './config/schema.ts'
 
 export type { ClientConfig, NodeConfig } from './config/schema.ts'
+
+const DOCKER_API = '/run/docker.sock'
 
 export interface ConfigSources {
   /** The only file that is read; without it, those of the system and of the user, if they are there. */
@@ -88,5 +90,8 @@ function withSocket(config: Config): Config {
   const { docker } = config.node.doors
   if (docker === false) return config
   const socket = docker.socket ?? `/run/docker/plugins/${docker.name}.sock`
-  return { ...config, node: { ...config.node, doors: { docker: { ...docker, socket } } } }
+  // where Docker itself is where it usually is, it can be asked who still uses what
+  const api = docker.api ?? (docker.socket === undefined && existsSync(DOCKER_API) ? DOCKER_API : undefined)
+  const door = { ...docker, socket, ...(api === undefined ? {} : { api }) }
+  return { ...config, node: { ...config.node, doors: { docker: door } } }
 }

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../model/errors.ts'
+import { nearest } from '../model/near.ts'
 import { quote } from '../model/units.ts'
 import type { Client } from './client.ts'
-import { nearest } from './near.ts'
 
 /** Where the names of a kind are listed. */
 export const LISTS: Readonly<Record<string, string>> = {

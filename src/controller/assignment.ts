@@ -100,6 +100,7 @@ function sourceOf(state: LedgerState, operation: Operation): Partial<WorkOrder> 
     source: {
       object: record.object,
       fs: record.fs,
+      ...(state.get('pool', record.poolId)?.capabilities?.snapshot === 'copy' ? { idleOnly: true } : {}),
       ...(source.kind === 'volume' ? { volumeId: source.id } : {}),
       ...(mine === undefined ? {} : { attachmentId: mine.id, claims: mine.claims }),
     },

@@ -78,6 +78,8 @@ export const WorkOrder = Type.Object({
       attachmentId: Type.Optional(Id),
       claims: Type.Optional(Type.Integer({ minimum: 1 })),
       fs: VolumeFs,
+      /** The pool copies byte by byte: not while anybody uses it. */
+      idleOnly: Type.Optional(Type.Boolean()),
     }),
   ),
   /** Of a fence: the lost machine's boot. */

@@ -38,10 +38,19 @@ export async function makeFilesystem(
   await requireBlank(programs, device, signal)
   try {
     await programs.run(`mkfs.${type}`, [...MKFS[type](uuid), device], long(signal))
+    if (type === 'ext4') await empty(programs, device, signal)
   } catch (error) {
     throw refusal(device, type, error)
   }
   await verify(programs, device, type, uuid, signal)
+}
+
+/**
+ * A new ext4 has a directory `lost+found`, and so is not empty: Docker copies no image content into it, and images of
+ * databases refuse it. e2fsck makes one when it needs one.
+ */
+async function empty(programs: Programs, device: string, signal: AbortSignal): Promise<void> {
+  await programs.run('debugfs', ['-w', '-R', 'rmdir lost+found', device], long(signal))
 }
 
 /** Gives an unmounted copy a new UUID and reads it back. */

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../model/errors.ts'
 import { checkName } from '../../model/names.ts'
+import { nearest } from '../../model/near.ts'
 import { parseRate, parseSize, quote } from '../../model/units.ts'
-import { nearest } from '../near.ts'
 
 export interface GroupBody {
   readonly name?: string

@@ -1,7 +1,7 @@
 import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument } from 'yaml'
 import { HoldfastError } from '../../model/errors.ts'
+import { nearest } from '../../model/near.ts'
 import { quote } from '../../model/units.ts'
-import { nearest } from '../near.ts'
 import type { Fields } from './fields.ts'
 import type { Given, Layer } from './layers.ts'
 

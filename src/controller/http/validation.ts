@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { type ErrorCode, HoldfastError } from '../../model/errors.ts'
+import { isNear } from '../../model/near.ts'
 import { quote } from '../../model/units.ts'
 import { describe, type JsonSchema, schemaAt } from './describe-schema.ts'
 
@@ -56,7 +57,7 @@ function findSurplus(schema: JsonSchema, value: unknown, where: string): Holdfas
 function surplusField(schema: JsonSchema, key: string, where: string): HoldfastError | undefined {
   if (schema.additionalProperties !== false) return undefined
   const known = Object.keys(schema.properties ?? {})
-  const near = known.filter((each) => distance(each.toLowerCase(), key.toLowerCase()) <= 2)
+  const near = known.filter((each) => isNear(each, key))
   return new HoldfastError('invalid_option', `${where} has no field ${quote(key)}${hint(near, known)}`, {
     field: key.slice(0, 80),
     near,
@@ -66,21 +67,6 @@ function surplusField(schema: JsonSchema, key: string, where: string): HoldfastE
 function hint(near: readonly string[], known: readonly string[]): string {
   if (near.length > 0) return `; did you mean ${near.map(quote).join(' or ')}?`
   return known.length > 0 ? `; known are ${known.join(', ')}` : '; there are none'
-}
-
-/** Edits between two texts, as far as 3. */
-export function distance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 2) return 3
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j += 1) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return Math.min(3, row[b.length] ?? 3)
 }
 
 interface SchemaError {

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../model/errors.ts'
+import { isNear } from '../../model/near.ts'
 import { parseRate, parseSize, quote } from '../../model/units.ts'
 import type { Access, VolumeFs } from '../../model/volume.ts'
 
@@ -49,19 +50,9 @@ export function readOptions(options: Readonly<Record<string, string>>): CreateOp
 
 function unknown(name: string): HoldfastError {
   const known = Object.keys(READERS)
-  const near = known.filter((each) => isNear(each, name.toLowerCase()))
+  const near = known.filter((each) => isNear(each, name))
   const hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : `known are ${known.join(', ')}`
   return new HoldfastError('invalid_option', `there is no option ${quote(name)}; ${hint}`, { option: name, near })
-}
-
-/** A spelling of the same word: one contains the other, or one slip of the finger lies between them. */
-function isNear(known: string, given: string): boolean {
-  if (given.length >= 2 && (known.includes(given) || given.includes(known))) return true
-  let start = 0
-  while (start < known.length && known[start] === given[start]) start += 1
-  const [a, b] = [known.slice(start), given.slice(start)]
-  const swapped = a.length > 1 && a[1] === b[0] && a[0] === b[1] && a.slice(2) === b.slice(2)
-  return start > 0 && (swapped || a.slice(1) === b.slice(1) || a === b.slice(1) || a.slice(1) === b)
 }
 
 function wrong(option: string, value: string, right: string): HoldfastError {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { distance, nearest } from '../../src/cli/near.ts'
+import { distance, nearest } from '../../src/model/near.ts'
 import { scaled } from '../support/scale.ts'
 
 test('inserting, deleting, changing and swapping neighbours count one each', () => {
