@@ -84,6 +84,17 @@ machine.describe('filesystem tools', () => {
     expect(await tools.probe(device, signal)).toEqual({ type, uuid })
   })
 
+  test('a new ext4 is empty, so that images of databases take it', async () => {
+    const { directory, tools, image, attach } = makeBench()
+    const device = attach(image('a', 64))
+    await tools.make(device, 'ext4', randomUUID(), signal)
+    const target = join(directory, 'target')
+    await tools.mount(device, target, rw('ext4'), signal)
+    expect(readdirSync(target)).toEqual([])
+    await tools.unmount(target, signal)
+    tool('e2fsck', '-f', '-n', device)
+  })
+
   test.for(TYPES)('mkfs of %s leaves foreign content as it is', async (type) => {
     const { tools, image, attach } = makeBench()
     const lvm = lvmLabel()
