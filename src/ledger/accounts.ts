@@ -92,6 +92,7 @@ export interface AccountName {
 
 /** Reads an account's name; undefined for those that never have a limit. */
 export function parseAccount(account: string): AccountName | undefined {
+  if (account.startsWith('held')) return undefined
   const first = account.indexOf('/')
   const last = account.lastIndexOf('/')
   const kind = account.slice(0, first)

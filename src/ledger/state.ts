@@ -101,23 +101,28 @@ export class LedgerState {
     return this.#sums
   }
 
-  /** Makes a change; returns the one that would undo it. */
-  apply(change: Change): Change {
+  /**
+   * Makes a change; returns the one that would undo it.
+   * @param sumsBefore is told of every account that the change touches, with its sum before, unless it has one already
+   */
+  apply(change: Change, sumsBefore?: Map<string, number>): Change {
     const records = this.#records[change.kind] as Map<string, unknown>
     const before = records.get(change.id)
-    this.#account(change.kind, before, -1)
+    this.#account(change.kind, before, -1, sumsBefore)
     this.#unindex(change.kind, before)
     if (change.record === undefined) records.delete(change.id)
     else records.set(change.id, change.record)
-    this.#account(change.kind, change.record, 1)
+    this.#account(change.kind, change.record, 1, sumsBefore)
     this.#index(change.kind, change.record)
     return { kind: change.kind, id: change.id, record: before } as Change
   }
 
-  #account(kind: RecordKind, record: unknown, sign: 1 | -1): void {
+  #account(kind: RecordKind, record: unknown, sign: 1 | -1, sumsBefore: Map<string, number> | undefined): void {
     if (record === undefined) return
     for (const [account, amount] of footprint(kind, record)) {
-      const sum = (this.#sums.get(account) ?? 0) + sign * amount
+      const before = this.#sums.get(account) ?? 0
+      if (sumsBefore !== undefined && !sumsBefore.has(account)) sumsBefore.set(account, before)
+      const sum = before + sign * amount
       if (sum === 0) this.#sums.delete(account)
       else this.#sums.set(account, sum)
     }

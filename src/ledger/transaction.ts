@@ -2,7 +2,7 @@ import { HoldfastError } from '../model/errors.ts'
 import type { IdKind, NewId } from '../model/ids.ts'
 import type { Change, RecordKind, RecordTypes } from '../model/records.ts'
 import { formatCount, formatMiB, quote } from '../model/units.ts'
-import { type AccountName, footprint, limitedAccounts, parseAccount } from './accounts.ts'
+import { type AccountName, limitedAccounts, parseAccount } from './accounts.ts'
 import { limitOf } from './limits.ts'
 import type { LedgerState } from './state.ts'
 
@@ -25,6 +25,7 @@ export class Transaction {
   /** Set by commands that report a fact: a fact is recorded even if it puts an account into deficit. */
   isFact = false
   readonly #undo: Change[] = []
+  /** Sums of the accounts that the command touched, as they were before it. */
   readonly #before = new Map<string, number>()
 
   constructor(state: LedgerState, context: Context) {
@@ -61,18 +62,11 @@ export class Transaction {
   }
 
   #change(change: Change): void {
-    this.#remember(change.kind, this.state.get(change.kind, change.id), change)
-    this.#undo.push(this.state.apply(change))
-  }
-
-  /** Keeps the sums as they were before the command touched them. */
-  #remember(kind: RecordKind, before: unknown, change: Change): void {
-    const touched = limitedAccounts(kind, change.id)
-    if (before !== undefined) touched.push(...footprint(kind, before).map(([account]) => account))
-    if (change.record !== undefined) touched.push(...footprint(kind, change.record).map(([account]) => account))
-    for (const account of touched) {
+    // a limit that moves is settled like a sum that does
+    for (const account of limitedAccounts(change.kind, change.id)) {
       if (!this.#before.has(account)) this.#before.set(account, this.state.sum(account))
     }
+    this.#undo.push(this.state.apply(change, this.#before))
   }
 
   /**
@@ -99,7 +93,7 @@ export class Transaction {
   changes(): Change[] {
     const firsts = new Map<string, Change>()
     for (const undo of this.#undo) {
-      const key = `${undo.kind}/${undo.id}`
+      const key = this.#undo.length === 1 ? '' : `${undo.kind}/${undo.id}`
       if (!firsts.has(key)) firsts.set(key, undo)
     }
     const changes: Change[] = []
