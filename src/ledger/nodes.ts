@@ -153,7 +153,7 @@ export function removeNode(tx: Transaction, command: Of<'node.remove'>): Outcome
   if (attachments > 0) {
     throw new HoldfastError('in_use', `node ${node.name} still holds ${attachments} volumes`, { attachments })
   }
-  const running = [...tx.state.operationsByNode.get(node.id)].map((id) => tx.need('operation', id))
+  const running = [...tx.state.operationsByNode.get(node.id)].sort().map((id) => tx.need('operation', id))
   if (running.length > 0 && node.state === 'up') {
     throw new HoldfastError('in_use', `node ${node.name} still has operations running`)
   }

@@ -10,6 +10,7 @@ import { about, type Outcome } from './outcome.ts'
 import { staleSession } from './pools.ts'
 import { restart } from './proof.ts'
 import type { Transaction } from './transaction.ts'
+import { needIdleToCopy } from './snapshots.ts'
 
 export type OperationCommand =
   | {
@@ -97,7 +98,10 @@ function useContent(tx: Transaction, operation: Operation, nodeId: string, uuid:
     const attachment = tx.need('attachment', subject.id)
     tx.put('attachment', { ...attachment, state: 'fencing' })
   }
-  if (source?.kind === 'volume') own(tx, operation, source.id, nodeId, 'rw')
+  if (source?.kind === 'volume') {
+    needIdleToCopy(tx, source.id)
+    own(tx, operation, source.id, nodeId, 'rw')
+  }
 }
 
 /** Makes the operation a user of the volume on that node: of the attachment that is there, or of a new one. */

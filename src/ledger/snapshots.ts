@@ -28,12 +28,7 @@ export function createSnapshot(tx: Transaction, command: Of<'snapshot.create'>):
   }
   const how = pool.capabilities?.snapshot ?? 'none'
   if (how === 'none') throw new HoldfastError('unsupported', `pool ${pool.name} cannot make snapshots`)
-  if (how === 'copy' && tx.state.attachmentsByVolume.get(volume.id).size > 0) {
-    throw new HoldfastError(
-      'snapshot_needs_idle',
-      `pool ${pool.name} copies byte by byte, so volume ${volume.name} must be idle for a snapshot`,
-    )
-  }
+  needIdleToCopy(tx, volume.id)
   const id = tx.newId('snapshot')
   const snapshot = tx.put('snapshot', {
     id,
@@ -68,4 +63,18 @@ export function deleteSnapshot(tx: Transaction, command: Of<'snapshot.delete'>):
     throw new HoldfastError('in_use', `snapshot ${before.name} is busy (${operationId})`, { operation: operationId })
   }
   return about('snapshot', startSnapshotDelete(tx, before), 'snapshot.deleting')
+}
+
+/** Where copies are made byte by byte, only of what nobody uses. Operations that read it, too, are no harm. */
+export function needIdleToCopy(tx: Transaction, volumeId: string): void {
+  const volume = tx.need('volume', volumeId)
+  const pool = tx.need('pool', volume.poolId)
+  if (pool.capabilities?.snapshot !== 'copy') return
+  for (const id of tx.state.attachmentsByVolume.get(volume.id)) {
+    if (tx.need('attachment', id).users.every((user) => user.door === 'operation')) continue
+    throw new HoldfastError(
+      'snapshot_needs_idle',
+      `pool ${pool.name} copies byte by byte, so volume ${volume.name} must be idle to be copied`,
+    )
+  }
 }

@@ -11,6 +11,7 @@ import { drawOnHold, returnDraw } from './holds.ts'
 import { cancelled } from './operation-end.ts'
 import { startOperation } from './operation-start.ts'
 import { about, type Outcome } from './outcome.ts'
+import { needIdleToCopy } from './snapshots.ts'
 import type { Transaction } from './transaction.ts'
 
 /** A volume as asked for, with its pool chosen. */
@@ -177,6 +178,7 @@ function checkSource(tx: Transaction, request: VolumeRequest, source: Source): v
   if (origin.role !== request.role) {
     throw new HoldfastError('role_not_allowed', `${source.kind} ${origin.name} belongs to role ${origin.role}`)
   }
+  if (source.kind === 'volume') needIdleToCopy(tx, source.id)
   if (origin.poolId !== request.poolId) {
     throw new HoldfastError(
       'unsupported',
