@@ -126,8 +126,11 @@ export interface Driver {
    */
   detach(pool: PoolTarget, object: string, signal: AbortSignal): Promise<void>
 
-  /** What is really attached on this machine, read from the kernel; whoever attached it. */
-  attached(pool: PoolTarget, signal: AbortSignal): Promise<Attached[]>
+  /**
+   * What is really attached on this machine, read from the kernel; whoever attached it.
+   * @param object only of this object, which may cost less; what else is answered must be ignored
+   */
+  attached(pool: PoolTarget, signal: AbortSignal, object?: string): Promise<Attached[]>
 
   /**
    * Takes a lost node's access to an object away and reads back that it is gone.

@@ -169,7 +169,11 @@ class LoopDriver implements Driver {
     })
   }
 
-  async attached(pool: PoolTarget, signal: AbortSignal): Promise<Attached[]> {
+  async attached(pool: PoolTarget, signal: AbortSignal, object?: string): Promise<Attached[]> {
+    if (object !== undefined) {
+      const devices = await this.devicesOf(pool, object, signal)
+      return devices.map(({ device }) => ({ object, device, readOnly: isReadOnly(device) }))
+    }
     const { files, ...place } = await this.worker(pool, signal).call('list', WRITE_MS, placeOf(pool))
     const byIdentity = new Map(files.map((file) => [`${file.filesystem} ${file.inode}`, file.object]))
     const names = new Set(files.map((file) => basename(file.path)))
@@ -180,8 +184,8 @@ class LoopDriver implements Driver {
       const details = await this.loops.details(device, signal)
       if (details === undefined) continue
       const byInode = byIdentity.get(`${details.filesystem} ${details.inode}`)
-      const object = byInode ?? deletedObject(place, entry, details)
-      if (object !== undefined) found.push({ object, device, readOnly: isReadOnly(device) })
+      const owner = byInode ?? deletedObject(place, entry, details)
+      if (owner !== undefined) found.push({ object: owner, device, readOnly: isReadOnly(device) })
     }
     return found
   }

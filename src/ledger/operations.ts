@@ -9,8 +9,8 @@ import { failStep, finishStep, type StepOutcome } from './operation-results.ts'
 import { about, type Outcome } from './outcome.ts'
 import { staleSession } from './pools.ts'
 import { restart } from './proof.ts'
-import type { Transaction } from './transaction.ts'
 import { needIdleToCopy } from './snapshots.ts'
+import type { Transaction } from './transaction.ts'
 
 export type OperationCommand =
   | {

@@ -1,12 +1,14 @@
 import type { Driver } from '../drivers/driver.ts'
 import type { Clock } from '../model/clock.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
-import type { Assignment, AttachmentSpec, CallBody } from '../model/node-protocol.ts'
+import type { Assignment, AttachmentSpec, CallBody, PoolSpec } from '../model/node-protocol.ts'
 import { quote } from '../model/units.ts'
+import { forgetEarlierBoot } from './boot.ts'
 import type { Filesystems } from './filesystems.ts'
 import { Hands } from './hands.ts'
 import type { Journal } from './journal.ts'
 import type { ControllerLink } from './link.ts'
+import { LocalUsers } from './local-users.ts'
 import type { MountPoints } from './mount-points.ts'
 import { NodePools } from './pools.ts'
 import { Reach } from './reach.ts'
@@ -54,33 +56,53 @@ export class NodeDaemon {
   readonly #worker: Worker
   readonly #pools: NodePools
   readonly #selfFence: SelfFence
+  /** Users for whom somebody waits, with how many. */
+  readonly #awaited = new Map<string, number>()
+  /** Strays whose release is on its way. */
+  readonly #straying = new Set<string>()
   #installation = ''
-  #recovered: Promise<void> | undefined
+  /** Since its lease began, or began anew, the controller has said what this node is to do. */
+  #told = false
+  /** What was mounted when the daemon started is known; and what stood in the way then is cleared. */
+  #lookedUp: Promise<void> = Promise.resolve()
+  #recovered: Promise<void> = Promise.resolve()
 
   constructor(parts: NodeDaemonParts) {
     this.#parts = parts
     const { clock, journal, log, bootId } = parts
+    forgetEarlierBoot(journal, bootId)
     this.#pools = new NodePools(parts.drivers)
-    const hands = new Hands(this.#pools, parts.filesystems, clock)
+    const hands = new Hands(this.#pools, parts.filesystems, clock, () => this.#requireLease())
     this.#session = new Session({
       ...parts,
       watchdog: () => watchdogServes(parts.watchdog, parts.leaseMs),
       onSession: (hello) => this.#greet(hello.installation),
+      onLapse: () => {
+        this.#told = false
+      },
       onAssignment: (assignment) => this.#assign(assignment),
     })
-    this.#reports = new Reports(this.#session, journal)
+    this.#reports = new Reports(this.#session, journal, clock)
     this.table = new VolumeTable({
       hands,
       journal,
       clock,
       bootId,
       log,
+      mayStart: (poolId) => this.#selfFence.mayStart(poolId),
       targetOf: (volumeId, mountAt) => parts.mountPoints.targetOf(volumeId, mountAt),
+      users: new LocalUsers({
+        bootId,
+        isAwaited: (user) => this.#awaited.has(`${user.door}/${user.id}`),
+        isOwed: (volumeId, user) => this.#reports.owesClaim(volumeId, user),
+        release: (volumeId, user) => this.#release(volumeId, user),
+      }),
       report: (report) => this.#reports.attachment(report),
     })
     this.#worker = new Worker({
-      steps: new Steps({ pools: this.#pools, hands, locks: this.table, clock }),
+      steps: new Steps({ pools: this.#pools, hands, locks: this.table, clock, leased: () => this.#requireLease() }),
       journal,
+      clock,
       log,
       tell: async (result) => void (await this.#session.call('result', result)),
       progress: (operationId, attempt, done) => this.#progress({ operationId, attempt, done }),
@@ -99,11 +121,18 @@ export class NodeDaemon {
       pools: this.#pools,
       table: this.table,
       watchdog: parts.watchdog,
+      leaseMs: parts.leaseMs,
       leaseUntil: () => this.#session.leaseUntil,
+      breakOff: (pool) => this.#worker.breakOff(pool),
     })
+    const known = journal.entries('pools').get('pools')
+    if (known !== undefined) this.#setPools(known.installation, known.specs)
   }
 
   start(): void {
+    this.#lookedUp = this.table.recover()
+    this.#recovered = this.#lookedUp.then(() => this.#worker.recover())
+    void this.#lookedUp.then(() => this.table.reportAll())
     this.reach.start()
     this.#selfFence.start()
     this.#session.start()
@@ -116,6 +145,11 @@ export class NodeDaemon {
     this.#selfFence.stop()
     this.#worker.stop()
     this.table.stop()
+  }
+
+  /** Whether what is mounted here relies on the machine being reset should this daemon not go on. */
+  get reliesOnWatchdog(): boolean {
+    return this.#selfFence.relied
   }
 
   get connected(): boolean {
@@ -141,22 +175,38 @@ export class NodeDaemon {
     return { connected, volumes, work: this.#worker.running, owed: this.#reports.owed, reached: this.reach.reached }
   }
 
+  /**
+   * @throws interrupted when the lease has run out: this node may be taken for lost, and its volumes given away. Then
+   *   it begins nothing until it has been told anew what is its own.
+   */
+  #requireLease(): void {
+    if (this.#told && this.#parts.clock.boottime() < this.#session.leaseUntil) return
+    throw new HoldfastError('interrupted', 'the lease of this node has run out; nothing is begun until it is renewed')
+  }
+
   async #greet(installation: string): Promise<void> {
     this.#installation = installation
     await this.#reports.settle()
     this.reach.refresh()
   }
 
+  #setPools(installation: string, specs: readonly PoolSpec[]): void {
+    this.#installation = installation
+    this.#pools.set(installation, specs)
+  }
+
   #assign(assignment: Assignment): void {
-    if (assignment.pools !== undefined) {
-      this.#pools.set(this.#installation, assignment.pools)
+    const { pools: specs } = assignment
+    if (specs !== undefined) {
+      this.#setPools(this.#installation, specs)
+      const value = { installation: this.#installation, specs }
+      this.#parts.journal.write({ kind: 'pools', id: 'pools', value })
       this.reach.refresh()
     }
-    // what is really mounted is looked up once, when the pools are known for the first time
-    this.#recovered ??= this.table.recover().then(() => this.table.reportAll())
     void this.#recovered.then(() => {
       this.table.assign(assignment)
       this.#worker.assign(assignment)
+      this.#told = true
     })
   }
 
@@ -172,14 +222,39 @@ export class NodeDaemon {
    *   away and the volume is not mounted here already
    */
   async mount(request: MountRequest): Promise<string> {
+    const user = `${request.user.door}/${request.user.id}`
+    const others = this.#awaited.get(user) ?? 0
+    this.#awaited.set(user, others + 1)
+    try {
+      return await this.#mount(request)
+    } finally {
+      const left = (this.#awaited.get(user) ?? 1) - 1
+      if (left > 0) this.#awaited.set(user, left)
+      else this.#awaited.delete(user)
+      this.table.review()
+    }
+  }
+
+  async #mount(request: MountRequest): Promise<string> {
+    await this.#lookedUp
+    // refused before anything is asked of the controller
+    if (request.mountAt !== undefined) this.#parts.mountPoints.targetOf(request.volume, request.mountAt)
     const local = this.#local(request)
-    if (local !== undefined && this.#isUser(local, request.user)) return local.path as string
+    const slot = this.table.find(request.volume)
+    const known = slot !== undefined && this.#isUser(slot, request.user)
+    if (local !== undefined && known) return local.path as string
     let reply: { attachment: AttachmentSpec; revision: number }
     try {
       reply = await this.#claim(request)
     } catch (thrown) {
-      if (asHoldfastError(thrown).code !== 'unreachable' || local?.path === undefined) throw thrown
-      return this.#mountUnheard(local, request)
+      const heard = asHoldfastError(thrown).code !== 'unreachable' || local?.path === undefined
+      if (!heard) return this.#mountUnheard(local, request)
+      // its answer was lost, and the assignment has brought the user here: who is told of an error is none
+      const now = this.table.find(request.volume)
+      if (!known && now !== undefined && this.#isUser(now, request.user)) {
+        await this.unmount(now.volumeId, request.user).catch(() => undefined)
+      }
+      throw thrown
     }
     try {
       return await this.table.mount(reply.attachment, reply.revision)
@@ -189,7 +264,8 @@ export class NodeDaemon {
     }
   }
 
-  #claim({ volume, user, mode = 'rw', mountAt, roles }: MountRequest) {
+  async #claim({ volume, user, mode = 'rw', mountAt, roles }: MountRequest) {
+    await this.#reports.settled
     return this.#session.call('claim', {
       volume,
       user,
@@ -231,6 +307,17 @@ export class NodeDaemon {
       throw thrown
     }
     await this.#reports.release({ volumeId, user, ...(report === undefined ? {} : { report }) })
+  }
+
+  #release(volumeId: string, user: { door: string; id: string }): void {
+    const key = `${volumeId} ${user.door}/${user.id}`
+    if (this.#straying.has(key)) return
+    this.#straying.add(key)
+    this.#parts.log('user.stray', { volume: volumeId, user })
+    this.#reports
+      .release({ volumeId, user })
+      .catch(() => undefined)
+      .finally(() => this.#straying.delete(key))
   }
 
   /** Where a volume is mounted on this node. @throws not_found when it is not */

@@ -1,9 +1,11 @@
 import type { Clock } from '../model/clock.ts'
-import { HoldfastError } from '../model/errors.ts'
+import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { VolumeSpec } from '../model/node-protocol.ts'
 import { deadline } from './deadline.ts'
 import type { Filesystems, FilesystemType } from './filesystems.ts'
 import type { NodePools } from './pools.ts'
+
+const THAW_AGAIN_MS = 1000
 
 /** What is needed to find a volume's object again. */
 export type ObjectRef = Pick<VolumeSpec, 'poolId' | 'object'>
@@ -16,8 +18,14 @@ export class Hands {
   readonly #pools: NodePools
   readonly #filesystems: Filesystems
   readonly #clock: Clock
+  readonly #leased: () => void
 
-  constructor(pools: NodePools, filesystems: Filesystems, clock: Clock) {
+  /**
+   * @param leased throws unless this node's lease runs: asked before anything is begun that may write, since a node
+   *   without a lease may have been fenced already
+   */
+  constructor(pools: NodePools, filesystems: Filesystems, clock: Clock, leased: () => void) {
+    this.#leased = leased
     this.#pools = pools
     this.#filesystems = filesystems
     this.#clock = clock
@@ -30,6 +38,7 @@ export class Hands {
    */
   async up(volume: VolumeSpec, readOnly: boolean, target: string, signal: AbortSignal): Promise<string> {
     const { driver, target: pool } = this.#pools.access(volume.poolId)
+    this.#leased()
     const attached = await driver.attach(pool, volume.object, readOnly, signal)
     try {
       const info = await driver.inspect(pool, volume.object, signal)
@@ -39,6 +48,7 @@ export class Hands {
       if (volume.fs === 'raw') return attached.device
       if (await this.#isMounted(attached.device, target)) return target
       await this.#checkContent(volume, attached.device, signal)
+      this.#leased()
       await this.#filesystems.mount(attached.device, target, { type: volume.fs, readOnly, flags: [] }, signal)
       return target
     } catch (thrown) {
@@ -49,7 +59,7 @@ export class Hands {
   }
 
   async #isMounted(device: string, target: string): Promise<boolean> {
-    const entry = (await this.#filesystems.mounts()).find((each) => each.target === target)
+    const entry = (await this.#filesystems.mounts()).findLast((each) => each.target === target)
     if (entry === undefined) return false
     if (entry.device === device) return true
     throw new HoldfastError('still_mounted', `${target} is the mount point of ${entry.device}, not of ${device}`)
@@ -57,19 +67,26 @@ export class Hands {
 
   async #checkContent(volume: VolumeSpec, device: string, signal: AbortSignal): Promise<void> {
     const found = await this.#filesystems.probe(device, signal)
-    if (found.type === undefined) throw foreign(volume, 'it has no known signature')
+    if (found.type === undefined) {
+      await this.#stillAttached(volume, device, signal)
+      throw foreign(volume, 'it has no known signature')
+    }
     if (found.type !== volume.fs) throw foreign(volume, `it is ${found.type}, the record says ${volume.fs}`)
     if (found.uuid !== volume.fsUuid) {
       throw foreign(volume, `its ${found.type} has UUID ${found.uuid}, the record says ${volume.fsUuid}`)
     }
   }
 
-  /** Whether a volume's object is attached and, unless it is raw, mounted at its target. Touches nothing. */
-  async isUp(volume: VolumeSpec, target: string, signal: AbortSignal): Promise<boolean> {
-    const { driver, target: pool } = this.#pools.access(volume.poolId)
-    if (volume.fs === 'raw') {
-      return (await driver.attached(pool, signal)).some((each) => each.object === volume.object)
-    }
+  /** A device that was taken away reads as an empty one. @throws storage_failed */
+  async #stillAttached({ name, poolId, object }: VolumeSpec, device: string, signal: AbortSignal): Promise<void> {
+    const { driver, target: pool } = this.#pools.access(poolId)
+    const devices = await driver.attached(pool, signal, object)
+    if (devices.some((each) => each.object === object && each.device === device)) return
+    throw new HoldfastError('storage_failed', `volume ${name}: somebody detached ${device} in the meantime; try again`)
+  }
+
+  /** Whether something is mounted there, by the kernel's table: no storage is touched. */
+  async isMounted(target: string): Promise<boolean> {
     return (await this.#filesystems.mounts()).some((each) => each.target === target)
   }
 
@@ -79,8 +96,19 @@ export class Hands {
    */
   async down(volume: ObjectRef, target: string | undefined, signal: AbortSignal): Promise<void> {
     const { driver, target: pool } = this.#pools.access(volume.poolId)
-    if (target !== undefined) await this.#filesystems.unmount(target, signal)
+    if (target !== undefined && (await this.#isOurs(volume, target, signal))) {
+      await this.#filesystems.unmount(target, signal)
+    }
     await driver.detach(pool, volume.object, signal)
+  }
+
+  /** Whether what is mounted at a target is this volume, or nothing is: what others mounted there stays. */
+  async #isOurs(volume: ObjectRef, target: string, signal: AbortSignal): Promise<boolean> {
+    const entry = (await this.#filesystems.mounts()).findLast((each) => each.target === target)
+    if (entry === undefined) return true
+    const { driver, target: pool } = this.#pools.access(volume.poolId)
+    const devices = await driver.attached(pool, signal, volume.object)
+    return devices.some((each) => each.object === volume.object && each.device === entry.device)
   }
 
   /** Emergency stop of a mounted filesystem, without flushing. @throws unsupported */
@@ -94,16 +122,27 @@ export class Hands {
     if (!(await driver.isBlank(pool, object.object, signal))) {
       throw new HoldfastError('not_blank', `object ${object.object} is not blank; it is left as it is`)
     }
+    this.#leased()
     const { device } = await driver.attach(pool, object.object, false, signal)
     const before = await this.#filesystems.probe(device, signal)
     if (before.type !== undefined) {
       throw new HoldfastError('not_blank', `object ${object.object} holds ${before.type}; it is left as it is`)
     }
-    await this.#filesystems.make(device, fs, uuid, signal)
+    this.#leased()
+    await this.#filesystems.make(device, fs, uuid, signal).catch((thrown) => this.#orFull(object, thrown))
     const after = await this.#filesystems.probe(device, signal)
     if (after.type !== fs || after.uuid !== uuid) {
       throw new HoldfastError('storage_failed', `mkfs left ${after.type} ${after.uuid}, not ${fs} ${uuid}`)
     }
+  }
+
+  /** A device whose storage is full fails with a bare I/O error: what is really wrong is said instead. */
+  async #orFull({ poolId, object }: ObjectRef, thrown: unknown): Promise<never> {
+    const { driver, target: pool } = this.#pools.access(poolId)
+    const probe = await driver.probe(pool, deadline(this.#clock, 5000)).catch(() => undefined)
+    if (asHoldfastError(thrown).code !== 'storage_failed' || (probe?.freeMiB ?? 1) > 0) throw thrown
+    const text = `pool ${pool.name} has less than 1 MiB free; object ${object} could not be written`
+    throw new HoldfastError('storage_full', text, {}, { cause: thrown })
   }
 
   /** Gives a copy its own UUID and, where its object is larger by now, the whole of it. The caller detaches. */
@@ -115,7 +154,9 @@ export class Hands {
     signal: AbortSignal,
   ): Promise<void> {
     const { driver, target: pool } = this.#pools.access(object.poolId)
+    this.#leased()
     const { device } = await driver.attach(pool, object.object, false, signal)
+    this.#leased()
     await this.#filesystems.changeUuid(device, fs, uuid, signal)
     if (grow) await this.#filesystems.grow(device, fs, undefined, signal)
   }
@@ -128,6 +169,7 @@ export class Hands {
     signal: AbortSignal,
   ): Promise<void> {
     const { driver, target: pool } = this.#pools.access(object.poolId)
+    this.#leased()
     const { device } = await driver.attach(pool, object.object, false, signal)
     await this.#filesystems.grow(device, fs, target, signal)
   }
@@ -135,6 +177,7 @@ export class Hands {
   /** Reads what is on an object, without changing anything. */
   async identify(object: ObjectRef, signal: AbortSignal) {
     const { driver, target: pool } = this.#pools.access(object.poolId)
+    this.#leased()
     const { device } = await driver.attach(pool, object.object, true, signal)
     return this.#filesystems.probe(device, signal)
   }
@@ -142,11 +185,30 @@ export class Hands {
   /** Runs something while a mounted filesystem stands still; it goes on again whatever happens. */
   async frozen<T>(target: string | undefined, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     if (target === undefined) return work()
-    await this.#filesystems.freeze(target, signal)
+    try {
+      await this.#filesystems.freeze(target, signal)
+    } catch (thrown) {
+      // somebody else's freeze is not ours to end; ours may have come to pass after all
+      if (asHoldfastError(thrown).code !== 'in_use') await this.#thawSurely(target)
+      throw thrown
+    }
     try {
       return await work()
     } finally {
-      await this.#filesystems.thaw(target, deadline(this.#clock, 30_000))
+      await this.#thawSurely(target)
+    }
+  }
+
+  /** Users of a frozen filesystem hang: it is tried until it works, or nothing is mounted there any more. */
+  async #thawSurely(target: string): Promise<void> {
+    for (;;) {
+      try {
+        await this.thaw(target)
+        return
+      } catch {
+        if (!(await this.isMounted(target))) return
+        await new Promise<void>((resolve) => this.#clock.after(THAW_AGAIN_MS, resolve))
+      }
     }
   }
 

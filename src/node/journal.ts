@@ -1,4 +1,4 @@
-import type { CallBody, VolumeSpec, WorkOrder } from '../model/node-protocol.ts'
+import type { CallBody, PoolSpec, VolumeSpec, WorkOrder } from '../model/node-protocol.ts'
 
 /** A volume that this node has, or may have, attached: written before it is touched. */
 export interface SlotEntry {
@@ -9,6 +9,8 @@ export interface SlotEntry {
   readonly mode: 'rw' | 'ro'
   readonly target: string
   readonly users: readonly { readonly door: string; readonly id: string }[]
+  /** The emergency stop has shut it down: nothing can use it until it has been unmounted. */
+  readonly stopped?: boolean
 }
 
 /** A piece of work that was begun, and its result once there is one. */
@@ -23,6 +25,8 @@ export type OwedEntry =
   | { readonly call: 'claim'; readonly body: CallBody<'claim'> }
 
 export interface JournalEntries {
+  /** The boot under which the journal was last written, under the id `boot`. */
+  boot: string
   slot: SlotEntry
   work: WorkEntry
   owed: OwedEntry
@@ -30,6 +34,8 @@ export interface JournalEntries {
   epoch: number
   /** Highest term seen, under the id `term`. */
   term: number
+  /** The pools as last told of, under the id `pools`: what is mounted must be managed before the controller is there. */
+  pools: { readonly installation: string; readonly specs: readonly PoolSpec[] }
 }
 export type JournalKind = keyof JournalEntries
 

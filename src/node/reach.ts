@@ -8,6 +8,8 @@ const PROBE_EVERY_MS = 10_000
 /** A pool that is not reached is looked at more often: it may be marked, or its share mounted, any moment. */
 const RETRY_EVERY_MS = 1000
 const PROBE_DEADLINE_MS = 8_000
+/** What is reached is said again this often, whatever became of the words before. */
+const TELL_EVERY_MS = 30_000
 const INVENTORY_EVERY_MS = 60_000
 
 export interface ReachParts {
@@ -31,6 +33,8 @@ export class Reach {
   #cancelTimer: (() => void) | undefined
   #stopped = true
   #said = ''
+  #saidAt = 0
+  #telling = false
 
   constructor(parts: ReachParts) {
     this.#parts = parts
@@ -115,14 +119,24 @@ export class Reach {
     }
   }
 
+  /** Says what is reached, one word after the other: two on their way at once could arrive in the wrong order. */
   #tell(): void {
     const reports = [...this.#reports.values()]
     const text = JSON.stringify(reports)
-    if (text === this.#said) return
+    const now = this.#parts.clock.boottime()
+    if (this.#telling || (text === this.#said && now - this.#saidAt < TELL_EVERY_MS)) return
     this.#said = text
-    this.#parts.reportPools(reports).catch(() => {
-      this.#said = ''
-    })
+    this.#saidAt = now
+    this.#telling = true
+    void this.#parts
+      .reportPools(reports)
+      .then(() => true)
+      .catch(() => false)
+      .then((told) => {
+        this.#telling = false
+        if (told) this.#tell()
+        else this.#said = ''
+      })
   }
 
   async #inventory(poolId: string): Promise<void> {

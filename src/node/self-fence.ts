@@ -5,13 +5,15 @@ import type { NodePools } from './pools.ts'
 import type { Slot } from './slot.ts'
 import type { VolumeTable } from './volume-table.ts'
 
-/** How long before the end of the lease the I/O must have stopped. */
-const MARGIN_MS = 5000
 const EVERY_MS = 500
+/** Of the lease: a third for heartbeats that are late, one for the watchdog to act, and one in which nothing is left. */
+const THIRD = 3
+/** Below, two heartbeats in a row could not be late without harm. */
+const LEAST_LEASE_MS = 9000
 
 /** A watchdog is of use only when it resets the machine well within the lease: within a third of it. */
 export function watchdogServes(watchdog: Watchdog | undefined, leaseMs: number): boolean {
-  return watchdog?.armed === true && watchdog.timeoutMs * 3 <= leaseMs
+  return watchdog?.armed === true && watchdog.timeoutMs * THIRD <= leaseMs && leaseMs >= LEAST_LEASE_MS
 }
 
 /** A watchdog independent of this daemon: it resets the machine unless it is fed. */
@@ -28,7 +30,11 @@ export interface SelfFenceParts {
   readonly table: VolumeTable
   readonly hands: Hands
   readonly watchdog: Watchdog | undefined
+  /** Boottime; 0 while there was no lease since the daemon started. */
   readonly leaseUntil: () => number
+  readonly leaseMs: number
+  /** Breaks off work that writes to such pools; how much of it still runs. */
+  readonly breakOff: (pool: (poolId: string) => boolean) => number
   readonly log: (event: string, data: Record<string, unknown>) => void
 }
 
@@ -42,6 +48,7 @@ export class SelfFence {
   readonly #parts: SelfFenceParts
   #cancelTimer: (() => void) | undefined
   #stopped = true
+  #startedAt = 0
 
   constructor(parts: SelfFenceParts) {
     this.#parts = parts
@@ -49,6 +56,7 @@ export class SelfFence {
 
   start(): void {
     this.#stopped = false
+    this.#startedAt = this.#parts.clock.boottime()
     this.#tick()
   }
 
@@ -63,38 +71,63 @@ export class SelfFence {
     this.#cancelTimer = this.#parts.clock.after(EVERY_MS, () => this.#tick())
   }
 
-  /** The latest moment at which I/O may still go on: what the watchdog needs to act is taken off, too. */
+  /**
+   * The latest moment at which I/O may still go on: what the watchdog needs to act is taken off, too. The daemon's life
+   * before this one fed the watchdog, or the machine would have been reset: so its lease runs for another third from
+   * the start of this one, in half of which the controller must answer.
+   */
   get #stopAt(): number {
-    return this.#parts.leaseUntil() - MARGIN_MS - (this.#parts.watchdog?.timeoutMs ?? 0)
+    const { leaseMs, watchdog } = this.#parts
+    const lease = this.#parts.leaseUntil()
+    if (lease === 0) return this.#startedAt + leaseMs / THIRD / 2
+    return lease - leaseMs / THIRD - (watchdog?.timeoutMs ?? 0)
+  }
+
+  /** Whether I/O may begin on volumes of a pool. */
+  mayStart(poolId: string): boolean {
+    return !this.#isSelf(poolId) || this.#parts.clock.boottime() < this.#stopAt
+  }
+
+  /** Whether something here relies on the watchdog: then it must not be disarmed. */
+  get relied(): boolean {
+    return this.#exposed().length > 0
   }
 
   async #check(): Promise<void> {
-    const { watchdog, clock } = this.#parts
-    const exposed = this.#exposed()
-    if (exposed.length === 0 || clock.boottime() < this.#stopAt) {
+    const { watchdog, clock, breakOff } = this.#parts
+    if (clock.boottime() < this.#stopAt) {
       watchdog?.feed()
       return
     }
-    const stopped = await Promise.all(exposed.map((slot) => this.#stopVolume(slot)))
-    if (stopped.every(Boolean)) watchdog?.feed()
+    const working = breakOff((poolId) => this.#isSelf(poolId))
+    const stopped = await Promise.all(this.#exposed().map((slot) => this.#stopVolume(slot)))
+    if (working === 0 && stopped.every(Boolean)) watchdog?.feed()
   }
 
-  /** Volumes that may write, in pools that rely on this node to stop by itself, and have not been stopped. */
+  #isSelf(poolId: string): boolean {
+    return this.#parts.pools.spec(poolId)?.fence === 'self'
+  }
+
+  /**
+   * Volumes in pools that rely on this node to stop by itself, and have not been stopped. Those that only read count
+   * too: once the lease has run out somebody else may write.
+   */
   #exposed(): Slot[] {
-    const { table, pools } = this.#parts
-    return [...table.slots].filter(
-      (slot) => slot.entry !== undefined && !slot.stopped && pools.spec(slot.entry.volume.poolId)?.fence === 'self',
+    return [...this.#parts.table.slots].filter(
+      ({ entry, stopped }) => entry !== undefined && !stopped && this.#isSelf(entry.volume.poolId),
     )
   }
 
   async #stopVolume(slot: Slot): Promise<boolean> {
     const { hands, clock, log } = this.#parts
     const entry = slot.entry
-    if (entry === undefined || entry.mode === 'ro') return true
+    if (entry === undefined) return true
     if (entry.volume.fs === 'raw') return false
     try {
+      // not mounted, and nothing under way that could mount it: there is nothing to stop
+      if (!(await hands.isMounted(entry.target))) return slot.idle
       await hands.stop(entry.target, deadline(clock, 2000))
-      slot.stopped = true
+      this.#parts.table.markStopped(slot)
       log('volume.stopped', { volume: entry.volume.name, reason: 'the lease is running out' })
       return true
     } catch (thrown) {

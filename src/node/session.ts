@@ -19,6 +19,8 @@ export interface SessionParts {
   readonly watchdog: () => boolean
   /** Called in every new session, before its assignments: tells what the controller is owed. A throw ends the session. */
   readonly onSession: (hello: CallReply<'hello'>) => Promise<void>
+  /** The lease had run out before it was renewed: what was said before may not be so any more. */
+  readonly onLapse: () => void
   readonly onAssignment: (assignment: Assignment) => void
   readonly log: (event: string, data: Record<string, unknown>) => void
 }
@@ -104,7 +106,7 @@ export class Session {
       this.#seeTerm(hello.term)
       this.#session = hello.session
       this.#revision = -1
-      this.#leaseUntil = sentAt + hello.leaseMs
+      this.#renewed(sentAt + hello.leaseMs)
       await this.#parts.onSession(hello)
       if (attempt !== this.#attempt) return
       const stream = await link.open(
@@ -137,6 +139,11 @@ export class Session {
     this.#term = term
   }
 
+  #renewed(until: number): void {
+    if (this.#parts.clock.boottime() >= this.#leaseUntil) this.#parts.onLapse()
+    this.#leaseUntil = Math.max(this.#leaseUntil, until)
+  }
+
   #renewLater(attempt: number): void {
     this.#cancelTimer = this.#parts.clock.after(HEARTBEAT_MS, () => void this.#renew(attempt))
   }
@@ -148,7 +155,7 @@ export class Session {
       const { leaseMs, term } = await this.#parts.link.call('renew', this.#envelope(this.#session), {})
       if (attempt !== this.#attempt) return
       this.#seeTerm(term)
-      this.#leaseUntil = Math.max(this.#leaseUntil, sentAt + leaseMs)
+      this.#renewed(sentAt + leaseMs)
       this.#renewLater(attempt)
     } catch (thrown) {
       const error = asHoldfastError(thrown)

@@ -15,6 +15,8 @@ export class Slot {
   revision = 0
   /** Failures in a row; the wait before the next try grows with them. */
   failures = 0
+  /** The next try is due. */
+  retrying = false
   /** Its I/O was stopped for good, by the emergency stop. */
   stopped = false
   /** Of this epoch it was proven, up to so many claims, that nothing is left here: it must not come back by itself. */

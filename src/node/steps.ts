@@ -1,4 +1,4 @@
-import type { Progress } from '../drivers/driver.ts'
+import type { Attached, Progress } from '../drivers/driver.ts'
 import type { StepFacts } from '../ledger/operation-results.ts'
 import type { Clock } from '../model/clock.ts'
 import { HoldfastError } from '../model/errors.ts'
@@ -10,19 +10,25 @@ import type { NodePools } from './pools.ts'
 
 /** The part of the volume table that work needs: to stand in line with whatever else is done to a volume. */
 export interface VolumeLocks {
-  exclusive<T>(volumeId: string, work: (target: string | undefined) => Promise<T>): Promise<T>
+  exclusive<T>(volumeId: string, work: (target: string | undefined, inUse: boolean) => Promise<T>): Promise<T>
 }
+
+type Source = NonNullable<WorkOrder['source']>
 
 export interface StepsParts {
   readonly pools: NodePools
   readonly hands: Hands
   readonly locks: VolumeLocks
+  /** Throws unless this node's lease runs: without one, its volumes may have been given away. */
+  readonly leased: () => void
   readonly clock: Clock
 }
 
 /** What each step of an operation does on a node. */
 export class Steps {
   readonly #parts: StepsParts
+  /** Imports that found their object in use by somebody else: what is attached then is not ours to detach. */
+  readonly #foreign = new Set<string>()
 
   constructor(parts: StepsParts) {
     this.#parts = parts
@@ -30,6 +36,7 @@ export class Steps {
 
   /** Does a step. @throws what went wrong, coded; what is half done then is for `letGo` and the next attempt */
   async run(order: WorkOrder, progress: Progress, signal: AbortSignal): Promise<StepFacts> {
+    this.#parts.leased()
     switch (order.step) {
       case 'create':
         return this.#create(order, signal)
@@ -65,8 +72,10 @@ export class Steps {
 
   async #format(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
     const { driver, target } = this.#parts.pools.access(order.poolId)
+    this.#parts.leased()
     if (order.recreate) {
       await driver.delete(target, object(order), signal)
+      this.#parts.leased()
       await driver.create(target, object(order), size(order), signal)
     }
     await this.#parts.hands.format(ref(order), filesystem(order), uuid(order), signal)
@@ -77,12 +86,15 @@ export class Steps {
     const { driver, target } = this.#parts.pools.access(order.poolId)
     const source = order.source
     if (source === undefined) throw new HoldfastError('internal', 'a copy without a source')
+    this.#parts.leased()
     if (order.recreate) await driver.delete(target, object(order), signal)
-    await this.#fromStill(source.volumeId, signal, () =>
-      driver.copy(target, source.object, object(order), progress, signal),
-    )
+    await this.#fromStill(source, signal, () => {
+      this.#parts.leased()
+      return driver.copy(target, source.object, object(order), progress, signal)
+    })
     const copied = await driver.inspect(target, object(order), signal)
     const larger = size(order) > (copied?.sizeMiB ?? 0)
+    this.#parts.leased()
     if (larger) await driver.grow(target, object(order), size(order), signal)
     if (order.fs !== 'raw') {
       await this.#parts.hands.adaptCopy(ref(order), filesystem(order), uuid(order), larger, signal)
@@ -94,22 +106,34 @@ export class Steps {
     const { driver, target } = this.#parts.pools.access(order.poolId)
     const source = order.source
     if (source === undefined) throw new HoldfastError('internal', 'a snapshot without a source')
+    this.#parts.leased()
     if (order.recreate) await driver.delete(target, object(order), signal)
-    await this.#fromStill(source.volumeId, signal, () =>
-      driver.copy(target, source.object, object(order), progress, signal),
-    )
+    await this.#fromStill(source, signal, () => {
+      this.#parts.leased()
+      return driver.copy(target, source.object, object(order), progress, signal)
+    })
     return this.facts(order)
   }
 
-  /** Copies from a volume while nothing writes to it: in line with mounts, and frozen where it is mounted here. */
-  #fromStill<T>(volumeId: string | undefined, signal: AbortSignal, copy: () => Promise<T>): Promise<T> {
+  /**
+   * Copies from a volume while nothing writes to it: in line with mounts, and frozen where it is mounted here.
+   * @throws snapshot_needs_idle
+   */
+  #fromStill<T>({ volumeId, idleOnly, object }: Source, signal: AbortSignal, copy: () => Promise<T>): Promise<T> {
     if (volumeId === undefined) return copy()
-    return this.#parts.locks.exclusive(volumeId, (mountedAt) => this.#parts.hands.frozen(mountedAt, signal, copy))
+    return this.#parts.locks.exclusive(volumeId, (mountedAt, inUse) => {
+      if (idleOnly === true && inUse) {
+        const text = `object ${object} is in use here, and this pool copies byte by byte: that needs it idle`
+        throw new HoldfastError('snapshot_needs_idle', text)
+      }
+      return this.#parts.hands.frozen(mountedAt, signal, copy)
+    })
   }
 
   #grow(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
     const { driver, target } = this.#parts.pools.access(order.poolId)
     return this.#parts.locks.exclusive(order.volumeId ?? '', async (mountedAt) => {
+      this.#parts.leased()
       await driver.grow(target, object(order), size(order), signal)
       if (order.fs !== 'raw') await this.#parts.hands.growFilesystem(ref(order), filesystem(order), mountedAt, signal)
       return this.facts(order)
@@ -122,6 +146,13 @@ export class Steps {
     const info = await driver.inspect(target, object(order), signal)
     if (info === undefined)
       throw new HoldfastError('object_missing', `there is no object ${object(order)} on ${target.name}`)
+    this.#foreign.delete(order.operationId)
+    const [held] = await this.#attached(order)
+    if (held !== undefined) {
+      this.#foreign.add(order.operationId)
+      const text = `object ${object(order)} is attached on this machine as ${held.device} already; detach it there first`
+      throw new HoldfastError('in_use', text, { device: held.device })
+    }
     const found = await this.#parts.hands.identify(ref(order), signal)
     const { type, uuid: fsUuid } = found
     if (type === undefined) return { sizeMiB: info.sizeMiB, fs: 'raw' }
@@ -133,6 +164,12 @@ export class Steps {
       )
     }
     return { sizeMiB: info.sizeMiB, fs: type, fsUuid }
+  }
+
+  async #attached(order: WorkOrder): Promise<Attached[]> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    const devices = await driver.attached(target, deadline(this.#parts.clock, 10_000), object(order))
+    return devices.filter((each) => each.object === order.object)
   }
 
   async #delete(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
@@ -174,8 +211,10 @@ export class Steps {
     ]
     for (const { volumeId, attachmentId, claims, name } of used) {
       if (volumeId === undefined || attachmentId === undefined || claims === undefined || name === undefined) continue
-      const gone = await this.#parts.locks.exclusive(volumeId, async (mountedAt) => {
-        if (mountedAt !== undefined) return false
+      const gone = await this.#parts.locks.exclusive(volumeId, async (_, inUse) => {
+        if (inUse) return false
+        // not ours to detach; but as long as it is there nothing is proven
+        if (this.#foreign.has(order.operationId)) return (await this.#attached(order)).length === 0
         await this.#parts.hands.down(
           { poolId: order.poolId, object: name },
           undefined,

@@ -1,9 +1,10 @@
 import type { Clock } from '../model/clock.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
-import type { Assignment, AttachmentReport, AttachmentSpec } from '../model/node-protocol.ts'
+import type { Assignment, AttachmentReport, AttachmentSpec, VolumeSpec } from '../model/node-protocol.ts'
 import { deadline } from './deadline.ts'
 import type { Hands } from './hands.ts'
 import type { Journal, JournalChange, SlotEntry } from './journal.ts'
+import { type LocalUsers, mergeUsers, type NodeUser } from './local-users.ts'
 import { mountUsers, Slot } from './slot.ts'
 
 const RETRY_BASE_MS = 1000
@@ -16,8 +17,11 @@ export interface VolumeTableParts {
   readonly bootId: string
   /** Where a volume is mounted. @throws mount_root_not_allowed */
   readonly targetOf: (volumeId: string, mountAt: string | undefined) => string
+  readonly users: LocalUsers
   /** Tells the controller; kept and repeated by the caller while there is no connection. */
   readonly report: (report: AttachmentReport) => void
+  /** Whether I/O may begin now on a volume of this pool: not when the lease that it depends on is running out. */
+  readonly mayStart: (poolId: string) => boolean
   readonly log: (event: string, data: Record<string, unknown>) => void
 }
 
@@ -30,6 +34,8 @@ export class VolumeTable {
   readonly #slots = new Map<string, Slot>()
   /** Highest epoch seen of volumes that are not here now. */
   readonly #epochs: Map<string, number>
+  /** The newest word as it came, and without users that are none. */
+  #given: Assignment | undefined
   #assignment: Assignment | undefined
   #stopped = false
 
@@ -40,6 +46,7 @@ export class VolumeTable {
       const slot = this.slot(volumeId)
       slot.entry = entry
       slot.actual = 'unknown'
+      slot.stopped = entry.stopped === true
     }
   }
 
@@ -66,8 +73,21 @@ export class VolumeTable {
 
   /** Takes the controller's newest word. */
   assign(assignment: Assignment): void {
-    this.#assignment = assignment
-    this.#reconcile(assignment)
+    this.#given = assignment
+    const attachments = assignment.attachments.map((spec) => this.#withoutStrays(spec))
+    this.#assignment = { ...assignment, attachments }
+    this.#reconcile(this.#assignment)
+  }
+
+  /** A caller has stopped waiting: a user for whom it did may be a stray by now. */
+  review(): void {
+    const { users } = this.#parts
+    const strays = (spec: AttachmentSpec) => users.strays(spec, this.#slots.get(spec.volume.id)?.entry)
+    if (this.#given?.attachments.some((spec) => strays(spec).length > 0) === true) this.assign(this.#given)
+  }
+
+  #withoutStrays(spec: AttachmentSpec): AttachmentSpec {
+    return this.#parts.users.withoutStrays(spec, this.#slots.get(spec.volume.id)?.entry)
   }
 
   /** Ends retries; what is mounted stays mounted. */
@@ -85,22 +105,43 @@ export class VolumeTable {
 
   /** One attachment that the ledger has for this node. */
   #follow(slot: Slot, spec: AttachmentSpec, revision: number): void {
-    if (revision < slot.revision || spec.state === 'fencing' || slot.isReleased(spec)) return
+    if (revision < slot.revision || spec.state === 'fencing') return
+    if (slot.isReleased(spec)) {
+      // the word of it may have been lost: it is said again for as long as the controller does not know
+      if (spec.users.length === 0 || spec.bootId !== this.#parts.bootId) this.#reportReleased(slot, spec)
+      return
+    }
+    const isNews = revision > slot.revision
     slot.revision = revision
     const deadUsers = spec.bootId !== this.#parts.bootId
     if (deadUsers || mountUsers(spec).length === 0) {
       void slot.run(() => this.#takeDown(slot, spec)).catch((thrown) => this.#failed(slot, spec, thrown))
     } else if (slot.actual !== 'up' || slot.entry?.epoch !== spec.epoch || slot.stopped) {
-      void slot.run(() => this.#bringUp(slot, spec)).catch((thrown) => this.#failed(slot, spec, thrown))
+      void slot.run(() => this.#bringUp(slot, spec, revision)).catch((thrown) => this.#failed(slot, spec, thrown))
     } else {
-      this.#keepUsers(slot, spec)
-      if (spec.state === 'attaching' || spec.state === 'attached') this.#reportUp(slot)
+      // users that came since while the controller was away are not in an old word
+      if (isNews) this.#keepUsers(slot, spec)
+      // the controller does not know it as it is: a word came late, or a fence that was called off was at it
+      if (spec.state !== upState(spec.volume)) {
+        void slot.run(() => this.#verify(slot, spec, revision)).catch((thrown) => this.#failed(slot, spec, thrown))
+      }
     }
+  }
+
+  async #verify(slot: Slot, spec: AttachmentSpec, revision: number): Promise<void> {
+    const { entry } = slot
+    if (entry === undefined || slot.actual !== 'up') return
+    if (entry.volume.fs !== 'raw' && (await this.#parts.hands.isMounted(entry.target))) {
+      this.#reportUp(slot)
+      return
+    }
+    slot.actual = 'unknown'
+    await this.#bringUp(slot, spec, revision)
   }
 
   #keepUsers(slot: Slot, spec: AttachmentSpec): void {
     if (slot.entry === undefined) return
-    const users = mountUsers(spec)
+    const users = this.#parts.users.all(spec, slot.entry)
     if (JSON.stringify(users) === JSON.stringify(slot.entry.users) && spec.claims === slot.entry.claims) return
     this.#write(slot, { ...slot.entry, users, claims: spec.claims, volume: spec.volume })
   }
@@ -116,11 +157,20 @@ export class VolumeTable {
       .run(async () => {
         const { entry } = slot
         if (entry === undefined || slot.revision > revision) return
-        await this.#parts.hands.down(entry.volume, entry.target, deadline(this.#parts.clock, 120_000))
+        await this.#down(slot, entry.volume, entry.target, 120_000).catch((thrown) => this.#isOthers(entry, thrown))
         this.#forget(slot)
         this.#parts.log('volume.dropped', { volume: entry.volume.name, epoch: entry.epoch })
       })
       .catch((thrown) => this.#retryLater(slot, thrown))
+  }
+
+  /**
+   * The ledger has its proof already. A device that is kept by a mount which is not at our target is that one's (another
+   * node's of this machine, say), and goes with it.
+   */
+  async #isOthers(entry: SlotEntry, thrown: unknown): Promise<void> {
+    const kept = asHoldfastError(thrown).code === 'still_mounted' && entry.volume.fs !== 'raw'
+    if (!kept || (await this.#parts.hands.isMounted(entry.target))) throw thrown
   }
 
   /**
@@ -130,25 +180,33 @@ export class VolumeTable {
   mount(spec: AttachmentSpec, revision: number): Promise<string> {
     const slot = this.slot(spec.volume.id)
     slot.revision = Math.max(slot.revision, revision)
-    return slot.run(() => this.#bringUp(slot, spec))
+    return slot.run(() => this.#bringUp(slot, spec, revision))
   }
 
-  async #bringUp(slot: Slot, spec: AttachmentSpec): Promise<string> {
+  async #bringUp(slot: Slot, spec: AttachmentSpec, revision: number): Promise<string> {
     this.#checkEpoch(slot, spec)
+    this.#checkCurrent(spec, revision)
     if (slot.isReleased(spec)) throw new HoldfastError('stale_epoch', `volume ${spec.volume.name} was given up here`)
-    const users = merge(slot.entry?.epoch === spec.epoch ? slot.entry.users : [], mountUsers(spec))
+    // those who waited when the word came may have given up since
+    const wanted = mountUsers(this.#withoutStrays(spec))
+    if (wanted.length === 0) throw new HoldfastError('stale_epoch', `volume ${spec.volume.name} has no user here`)
+    const users = mergeUsers(slot.entry?.epoch === spec.epoch ? slot.entry.users : [], wanted)
     if (slot.actual === 'up' && slot.entry?.epoch === spec.epoch && slot.path !== undefined && !slot.stopped) {
       if (users.length !== slot.entry.users.length || spec.claims > slot.entry.claims) {
         this.#write(slot, { ...slot.entry, users, claims: Math.max(spec.claims, slot.entry.claims) })
       }
       return slot.path
     }
+    if (!this.#parts.mayStart(spec.volume.poolId)) {
+      const text = `volume ${spec.volume.name}: the controller has not answered for so long that no I/O may begin`
+      throw new HoldfastError('unreachable', text)
+    }
     const target = this.#parts.targetOf(spec.volume.id, spec.mountAt)
     const { volume, id: attachmentId, epoch, claims, mode } = spec
-    this.#write(slot, { volume, attachmentId, epoch, claims, mode, target, users })
+    const entry = { volume, attachmentId, epoch, claims, mode, target, users }
+    this.#write(slot, { ...entry, ...(slot.stopped ? { stopped: true } : {}) })
     try {
-      // what the emergency stop shut down must be gone before it can be mounted anew
-      if (slot.stopped) await this.#parts.hands.down(volume, target, deadline(this.#parts.clock, 60_000))
+      if (slot.stopped) await this.#clear(slot, entry)
       slot.path = await this.#parts.hands.up(volume, mode === 'ro', target, deadline(this.#parts.clock, 90_000))
     } catch (thrown) {
       slot.actual = 'failed'
@@ -156,9 +214,21 @@ export class VolumeTable {
     }
     slot.actual = 'up'
     slot.failures = 0
-    slot.stopped = false
     this.#reportUp(slot)
     return slot.path
+  }
+
+  /** What the emergency stop shut down must be gone before it can be mounted anew, and then be watched over again. */
+  async #clear(slot: Slot, entry: SlotEntry): Promise<void> {
+    await this.#down(slot, entry.volume, entry.target, 60_000)
+    slot.stopped = false
+    this.#write(slot, entry)
+  }
+
+  /** The emergency stop has shut a volume down. */
+  markStopped(slot: Slot): void {
+    slot.stopped = true
+    if (slot.entry !== undefined) this.#write(slot, { ...slot.entry, stopped: true })
   }
 
   /** Never follows an epoch lower than one it has seen for the volume. @throws stale_epoch */
@@ -169,26 +239,49 @@ export class VolumeTable {
     }
   }
 
+  /** The controller's word may have waited long for its turn: what it has taken back since is void. @throws stale_epoch */
+  #checkCurrent(spec: AttachmentSpec, revision: number): void {
+    const newest = this.#assignment
+    if (newest === undefined || newest.revision < revision) return
+    if (newest.attachments.some((each) => each.id === spec.id && each.epoch === spec.epoch)) return
+    throw new HoldfastError('stale_epoch', `volume ${spec.volume.name}: epoch ${spec.epoch} is over`)
+  }
+
   /** Nobody uses it here any more: take it down, and prove it. */
   async #takeDown(slot: Slot, spec: AttachmentSpec): Promise<void> {
     if (slot.entry !== undefined && slot.entry.epoch > spec.epoch) return
     const newest = this.#assignment?.attachments.find((each) => each.id === spec.id)
     const rebooted = spec.bootId !== this.#parts.bootId
     if (newest !== undefined && mountUsers(newest).length > 0 && !rebooted) return
-    const target = slot.entry?.target ?? this.#parts.targetOf(spec.volume.id, spec.mountAt)
-    await this.#parts.hands.down(spec.volume, target, deadline(this.#parts.clock, 120_000))
+    // what an operation alone uses, it lets go of itself; and once that is proven another may have the object
+    const operations = spec.users.length > 0 && !rebooted
+    if (slot.entry === undefined && (newest === undefined || operations)) return
+    // without an entry nothing was mounted where a caller wished: that is written down before
+    const target = slot.entry?.target ?? this.#parts.targetOf(spec.volume.id, undefined)
+    await this.#down(slot, spec.volume, target, 120_000)
     this.#forget(slot, spec.epoch)
     // an operation still works on the object: it gives the proof itself when it has ended
     if (spec.users.length > 0 && !rebooted) return
     slot.released = { epoch: spec.epoch, claims: spec.claims }
-    this.#parts.report({ attachmentId: spec.id, epoch: spec.epoch, claims: spec.claims, state: 'detached' })
+    this.#reportReleased(slot, spec)
+  }
+
+  #reportReleased({ released }: Slot, spec: AttachmentSpec): void {
+    if (released?.epoch !== spec.epoch || released.claims !== spec.claims) return
+    this.#parts.report({ attachmentId: spec.id, ...released, state: 'detached' })
+  }
+
+  /** Once this has begun nobody may be told that it is up, even if it fails halfway. */
+  async #down(slot: Slot, volume: VolumeSpec, target: string, ms: number): Promise<void> {
+    if (slot.actual === 'up') slot.actual = 'unknown'
+    await this.#parts.hands.down(volume, target, deadline(this.#parts.clock, ms))
   }
 
   /**
    * A user goes. The last one takes the volume down.
    * @returns the proof to be given to the controller with the user's release, if it was the last
    */
-  unmount(slot: Slot, user: { door: string; id: string }): Promise<AttachmentReport | undefined> {
+  unmount(slot: Slot, user: NodeUser): Promise<AttachmentReport | undefined> {
     return slot.run(async () => {
       const { entry } = slot
       if (entry === undefined) return undefined
@@ -197,7 +290,7 @@ export class VolumeTable {
         this.#write(slot, { ...entry, users })
         return undefined
       }
-      await this.#parts.hands.down(entry.volume, entry.target, deadline(this.#parts.clock, 90_000))
+      await this.#down(slot, entry.volume, entry.target, 90_000)
       const { attachmentId, epoch, claims } = entry
       this.#forget(slot)
       slot.released = { epoch, claims }
@@ -209,37 +302,47 @@ export class VolumeTable {
    * One more user of a volume that is up, without asking the controller; it is told in the next session.
    * @throws unreachable when the volume went down in the meantime
    */
-  addUser(slot: Slot, user: { door: string; id: string }): Promise<string> {
+  addUser(slot: Slot, user: NodeUser): Promise<string> {
     return slot.run(async () => {
       const { entry, path } = slot
       if (entry === undefined || path === undefined || slot.actual !== 'up') {
         throw new HoldfastError('unreachable', 'the controller does not answer, and the volume is not mounted here')
       }
-      this.#write(slot, { ...entry, users: merge(entry.users, [user]) })
+      this.#write(slot, { ...entry, users: mergeUsers(entry.users, [user]) })
       return path
     })
   }
 
-  /** Work on a volume's object, between whatever else is done to it. `target` is set while it is mounted here. */
-  exclusive<T>(volumeId: string, work: (target: string | undefined) => Promise<T>): Promise<T> {
+  /**
+   * Work on a volume's object, between whatever else is done to it. `target` is set while it is mounted here, and
+   * `inUse` while somebody uses it here, mounted or raw.
+   */
+  exclusive<T>(volumeId: string, work: (target: string | undefined, inUse: boolean) => Promise<T>): Promise<T> {
     const slot = this.slot(volumeId)
-    return slot.run(() =>
-      work(slot.actual === 'up' && slot.entry?.volume.fs !== 'raw' ? slot.entry?.target : undefined),
-    )
+    return slot.run(async () => {
+      const target = await this.#mountedAt(slot)
+      return work(target, target !== undefined || (slot.entry !== undefined && slot.entry.users.length > 0))
+    })
+  }
+
+  /** Where a volume is mounted; looked up in the kernel's table unless it was we who mounted it. */
+  async #mountedAt(slot: Slot): Promise<string | undefined> {
+    const { entry, actual } = slot
+    if (entry === undefined || entry.volume.fs === 'raw' || actual === 'down') return undefined
+    if (actual === 'up') return entry.target
+    return (await this.#parts.hands.isMounted(entry.target)) ? entry.target : undefined
   }
 
   /** After a start of the daemon: what is really mounted of what the journal knows. */
   async recover(): Promise<void> {
     for (const slot of this.#slots.values()) {
       const { entry } = slot
-      if (entry === undefined || slot.actual !== 'unknown') continue
-      const up = await this.#parts.hands
-        .isUp(entry.volume, entry.target, deadline(this.#parts.clock, 10_000))
-        .catch(() => undefined)
-      if (slot.actual !== 'unknown' || up === undefined) continue
-      slot.actual = up && entry.users.length > 0 ? 'up' : 'unknown'
-      if (slot.actual === 'up' && entry.volume.fs !== 'raw') slot.path = entry.target
-      if (slot.path === undefined) slot.actual = 'unknown'
+      // a raw volume has no mount: bringing it up again finds its device, if it is there
+      if (entry === undefined || slot.actual !== 'unknown' || entry.volume.fs === 'raw') continue
+      const mounted = await this.#parts.hands.isMounted(entry.target).catch(() => false)
+      if (!mounted || slot.actual !== 'unknown' || entry.users.length === 0) continue
+      slot.actual = 'up'
+      slot.path = entry.target
     }
   }
 
@@ -251,9 +354,8 @@ export class VolumeTable {
   #reportUp(slot: Slot): void {
     const { entry, path } = slot
     if (entry === undefined || path === undefined) return
-    const state = entry.volume.fs === 'raw' ? 'attached' : 'mounted'
     const { attachmentId, epoch, claims } = entry
-    this.#parts.report({ attachmentId, epoch, claims, state, path })
+    this.#parts.report({ attachmentId, epoch, claims, state: upState(entry.volume), path })
   }
 
   #write(slot: Slot, entry: SlotEntry): void {
@@ -287,8 +389,12 @@ export class VolumeTable {
     const error = asHoldfastError(thrown)
     slot.failures += 1
     this.#parts.log('volume.failed', { volume: slot.volumeId, code: error.code, message: error.message })
+    // one retry follows the newest word; more of them would only multiply
+    if (slot.retrying) return
+    slot.retrying = true
     const wait = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** Math.min(slot.failures - 1, 10))
     this.#parts.clock.after(wait, () => {
+      slot.retrying = false
       if (!this.#stopped && this.#assignment !== undefined) this.#retry(slot, this.#assignment)
     })
   }
@@ -300,11 +406,6 @@ export class VolumeTable {
   }
 }
 
-function merge(
-  a: readonly { door: string; id: string }[],
-  b: readonly { door: string; id: string }[],
-): { door: string; id: string }[] {
-  const merged = [...a]
-  for (const user of b) if (!merged.some((each) => each.door === user.door && each.id === user.id)) merged.push(user)
-  return merged
+function upState({ fs }: VolumeSpec): 'attached' | 'mounted' {
+  return fs === 'raw' ? 'attached' : 'mounted'
 }

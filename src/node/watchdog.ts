@@ -27,9 +27,12 @@ export class KernelWatchdog implements Watchdog {
     writeSync(this.#file, '1')
   }
 
-  /** Disarms: only when nothing relies on it any more. */
-  close(): void {
-    writeSync(this.#file, 'V')
+  /**
+   * Disarms, unless something still relies on it: then the machine is reset if no other life of the daemon feeds it
+   * in time.
+   */
+  close(relied: boolean): void {
+    if (!relied) writeSync(this.#file, 'V')
     closeSync(this.#file)
   }
 }

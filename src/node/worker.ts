@@ -1,3 +1,4 @@
+import type { Clock } from '../model/clock.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { Assignment, CallBody, DetachProof, WorkOrder } from '../model/node-protocol.ts'
 import type { Journal, WorkEntry } from './journal.ts'
@@ -5,9 +6,13 @@ import type { Steps } from './steps.ts'
 
 type Result = CallBody<'result'>
 
+/** How long to wait before what failed is tried again: to tell of a result, or to let go of a volume. */
+const AGAIN_MS = 3000
+
 export interface WorkerParts {
   readonly steps: Steps
   readonly journal: Journal
+  readonly clock: Clock
   /** Tells the controller how a piece of work ended; rejects when it could not be told. */
   readonly tell: (result: Result) => Promise<void>
   readonly progress: (operationId: string, attempt: number, done: number) => void
@@ -15,7 +20,7 @@ export interface WorkerParts {
 }
 
 interface Running {
-  readonly attempt: number
+  readonly order: WorkOrder
   readonly abort: AbortController
 }
 
@@ -28,6 +33,8 @@ export class Worker {
   readonly #running = new Map<string, Running>()
   readonly #entries: Map<string, WorkEntry>
   readonly #telling = new Set<string>()
+  readonly #lettingGo = new Set<string>()
+  #newest: Assignment | undefined
   #stopped = false
 
   constructor(parts: WorkerParts) {
@@ -36,10 +43,15 @@ export class Worker {
   }
 
   assign(assignment: Assignment): void {
+    this.#newest = assignment
     const ordered = new Set(assignment.work.map((order) => order.operationId))
-    for (const [id, entry] of this.#entries) {
-      // told, and taken note of: the order is gone
-      if (!ordered.has(id) && entry.result !== undefined && !this.#running.has(id)) this.#record(id, undefined)
+    for (const [id, { order, result }] of this.#entries) {
+      if (ordered.has(id)) continue
+      // taken back, and perhaps given to another node: then not one step more
+      if (this.#running.has(id)) this.#abort(id, `attempt ${order.attempt} was taken back`)
+      // told, and taken note of
+      else if (result?.outcome.ok === true || isProven(order, result?.detached)) this.#record(id, undefined)
+      else this.#letGoLater(order)
     }
     for (const order of assignment.work) this.#follow(order)
   }
@@ -59,14 +71,16 @@ export class Worker {
     const id = order.operationId
     const running = this.#running.get(id)
     if (running !== undefined) {
-      const cancelled = order.cancel && running.attempt === order.attempt
+      const { attempt } = running.order
+      if (attempt < order.attempt) this.#abort(id, `attempt ${attempt} was taken back`)
+      const cancelled = order.cancel && attempt === order.attempt
       if (cancelled) running.abort.abort(new HoldfastError('cancelled', 'the operation was cancelled'))
       return
     }
     const entry = this.#entries.get(id)
     if (entry !== undefined && entry.order.attempt > order.attempt) return
     if (entry?.order.attempt === order.attempt) {
-      if (entry.result !== undefined) void this.#tell(entry.result)
+      if (entry.result !== undefined) this.#tellAgain(order, entry.result)
       else this.#start(order, (signal) => this.#cleanUp(order, signal))
       return
     }
@@ -78,12 +92,42 @@ export class Worker {
     this.#start(order, (signal) => this.#run(order, signal))
   }
 
+  #abort(id: string, why: string): void {
+    this.#running.get(id)?.abort.abort(new HoldfastError('interrupted', why))
+  }
+
   #start(order: WorkOrder, work: (signal: AbortSignal) => Promise<Result>): void {
     const abort = new AbortController()
-    this.#running.set(order.operationId, { attempt: order.attempt, abort })
+    this.#running.set(order.operationId, { order, abort })
     void work(abort.signal)
       .then((result) => this.#ended(order, result))
-      .finally(() => this.#running.delete(order.operationId))
+      .finally(() => {
+        this.#running.delete(order.operationId)
+        // it may have been ordered anew while an earlier attempt was still running
+        const newest = this.#newest?.work.find((each) => each.operationId === order.operationId)
+        if (newest !== undefined && newest.attempt > order.attempt) this.#follow(newest)
+      })
+  }
+
+  /** After a start of the daemon: what was interrupted must not stand in anybody's way until the controller answers. */
+  async recover(): Promise<void> {
+    const interrupted = [...this.#entries.values()].filter(({ result }) => result === undefined)
+    for (const { order } of interrupted) await this.#parts.steps.recover(order).catch(() => undefined)
+    for (const { order } of interrupted) this.#start(order, (signal) => this.#cleanUp(order, signal))
+  }
+
+  /**
+   * Breaks off work on volumes of some pools.
+   * @returns how much of it still runs, or may: what an earlier life of the daemon began counts until it was let go of
+   */
+  breakOff(pool: (poolId: string) => boolean): number {
+    let left = 0
+    for (const [id, { order, result }] of this.#entries) {
+      if (!pool(order.poolId) || result?.outcome.ok === true || isProven(order, result?.detached)) continue
+      left += 1
+      this.#abort(id, 'the lease of this node is running out')
+    }
+    return left
   }
 
   #ended(order: WorkOrder, result: Result): void {
@@ -93,7 +137,45 @@ export class Worker {
     const { outcome } = result
     const how = outcome.ok ? { ok: true } : { ok: false, code: outcome.code, message: outcome.message }
     this.#parts.log('work.ended', { operation: order.operationId, attempt: order.attempt, step: order.step, ...how })
+    this.#tellAgain(order, result)
+  }
+
+  /** A result without the proof that its volumes were let go of leaves them stuck: that is tried until it works. */
+  #tellAgain(order: WorkOrder, result: Result): void {
     void this.#tell(result)
+    if (!result.outcome.ok && !isProven(order, result.detached)) this.#letGoLater(order)
+  }
+
+  #letGoLater({ operationId, attempt }: WorkOrder): void {
+    if (this.#lettingGo.has(operationId)) return
+    this.#lettingGo.add(operationId)
+    this.#parts.clock.after(AGAIN_MS, () => {
+      this.#lettingGo.delete(operationId)
+      if (!this.#stopped) void this.#letGoAgain(operationId, attempt)
+    })
+  }
+
+  async #letGoAgain(operationId: string, attempt: number): Promise<void> {
+    const entry = this.#entries.get(operationId)
+    if (entry?.order.attempt !== attempt || this.#running.has(operationId)) return
+    // as the controller has it by now: others may have claimed the volume since
+    const order = this.#ordered(entry.order)
+    const detached = await this.#parts.steps.letGo(order ?? entry.order).catch(() => [])
+    if (this.#stopped || this.#entries.get(operationId) !== entry) return
+    if (order === undefined && isProven(entry.order, detached)) {
+      this.#record(operationId, undefined)
+    } else if (order === undefined || entry.result === undefined) {
+      this.#letGoLater(entry.order)
+    } else {
+      const result = { ...entry.result, detached }
+      this.#record(operationId, { order, result })
+      this.#tellAgain(order, result)
+    }
+  }
+
+  /** The same attempt as the controller has it now, if it still wants it. */
+  #ordered({ operationId, attempt }: WorkOrder): WorkOrder | undefined {
+    return this.#newest?.work.find((each) => each.operationId === operationId && each.attempt === attempt)
   }
 
   async #run(order: WorkOrder, signal: AbortSignal): Promise<Result> {
@@ -101,7 +183,7 @@ export class Worker {
     const { operationId, attempt } = order
     try {
       const facts = await steps.run(order, (done) => progress(operationId, attempt, done), signal)
-      const detached = await steps.letGo(order)
+      const detached = await steps.letGo(this.#ordered(order) ?? order)
       return { operationId, attempt, outcome: { ok: true, facts }, detached }
     } catch (thrown) {
       const { code, message } = asHoldfastError(signal.aborted ? signal.reason : thrown)
@@ -111,7 +193,7 @@ export class Worker {
 
   async #fail(order: WorkOrder, code: string, message: string): Promise<Result> {
     const { steps } = this.#parts
-    const detached: DetachProof[] = await steps.letGo(order).catch(() => [])
+    const detached: DetachProof[] = await steps.letGo(this.#ordered(order) ?? order).catch(() => [])
     const facts = await steps.facts(order).catch(() => ({}))
     const { operationId, attempt } = order
     return { operationId, attempt, outcome: { ok: false, code, message, facts }, detached }
@@ -130,9 +212,16 @@ export class Worker {
     try {
       await this.#parts.tell(result)
     } catch {
-      // told again with the next assignment, or after the next connection
+      this.#parts.clock.after(AGAIN_MS, () => {
+        const entry = this.#entries.get(result.operationId)
+        if (!this.#stopped && entry?.result === result && this.#ordered(entry.order)) void this.#tell(result)
+      })
     } finally {
       this.#telling.delete(result.operationId)
+      // a later attempt may have ended in the meantime
+      const entry = this.#entries.get(result.operationId)
+      const newer = entry?.result !== undefined && entry.order.attempt > result.attempt
+      if (newer && !this.#stopped) void this.#tell(entry.result as Result)
     }
   }
 
@@ -141,4 +230,12 @@ export class Worker {
     if (entry === undefined) this.#entries.delete(id)
     else this.#entries.set(id, entry)
   }
+}
+
+/** Whether everything that the step worked on was let go of, after the last who claimed it. */
+function isProven(order: WorkOrder, detached: readonly DetachProof[] = []): boolean {
+  return [order, order.source].every((used) => {
+    if (used?.attachmentId === undefined) return true
+    return detached.some((proof) => proof.attachmentId === used.attachmentId && proof.claims === used.claims)
+  })
 }

@@ -16,6 +16,8 @@ const STAT_MS = 5000
 const MOUNT_MS = 60_000
 /** Without any I/O for so long a tool that may run for hours counts as hanging. */
 const PROGRESS_MS = 60_000
+/** The kernel resizes no btrfs to less (btrfs_ioctl_resize). */
+const LEAST_BTRFS_MIB = 256
 
 export interface FilesystemToolsDeps {
   readonly programs: Programs
@@ -165,7 +167,18 @@ class FilesystemTools implements Filesystems {
 
   private async growMounted(type: 'xfs' | 'btrfs', target: string, signal: AbortSignal): Promise<void> {
     if (type === 'xfs') await this.long('xfs_growfs', ['-d', target], signal)
-    else await this.long('btrfs', ['filesystem', 'resize', 'max', target], signal)
+    else await this.growBtrfs(target, signal)
+  }
+
+  private async growBtrfs(target: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.long('btrfs', ['filesystem', 'resize', 'max', target], signal)
+    } catch (error) {
+      const refused = error instanceof HoldfastError && /Invalid argument/.test(error.message)
+      if (!refused || (await this.usage(target, signal)).sizeMiB >= LEAST_BTRFS_MIB) throw error
+      const text = `A btrfs is resized only to ${LEAST_BTRFS_MIB} MiB or more; grow it to that at least`
+      throw new HoldfastError('unsupported', text, { target }, { cause: error })
+    }
   }
 
   private async mountedForAMoment(

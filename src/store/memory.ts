@@ -137,6 +137,14 @@ export class MemoryStore implements Store {
     })
   }
 
+  confirm(): Promise<void> {
+    const term = this.#term
+    return this.#call(() => {
+      if (term !== undefined && term === this.#disk.head.term) return
+      throw new HoldfastError('fenced', 'Another writer has campaigned since this one did.')
+    })
+  }
+
   events(after: number, limit: number): Promise<EventPage> {
     return this.#call(() => this.#disk.events(after, limit))
   }

@@ -81,6 +81,12 @@ export interface Store {
    */
   commit(batch: Batch): Promise<void>
 
+  /**
+   * Shows that no other writer has campaigned, at some moment between the call and its answer.
+   * @throws fenced when one has; unknown_outcome when it cannot be told
+   */
+  confirm(): Promise<void>
+
   /** Events with a revision greater than `after`, at most `limit`, oldest first. */
   events(after: number, limit: number): Promise<EventPage>
 

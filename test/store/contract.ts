@@ -177,6 +177,7 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
         const store = await opened()
         const { head } = await loadAll(store)
         await expect(store.commit(next(head, [put('a')]))).rejects.toMatchObject({ code: 'fenced' })
+        await expect(store.confirm()).rejects.toMatchObject({ code: 'fenced' })
         expect((await loadAll(store)).records).toEqual([])
       })
 
@@ -190,7 +191,10 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
           return
         }
         const second = await opened(under)
+        await first.confirm()
         const taken = await second.campaign()
+        await expect(first.confirm()).rejects.toMatchObject({ code: 'fenced' })
+        await second.confirm()
         expect(taken).toEqual({ ...head, term: head.term + 1 })
         await expect(first.commit(next(head, [put('old')]))).rejects.toMatchObject({ code: 'fenced' })
         await commitNext(second, taken, [put('new')])

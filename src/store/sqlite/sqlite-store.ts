@@ -60,6 +60,12 @@ export class SqliteStore implements Store {
     })
   }
 
+  /** The lock on the directory keeps every other writer out for as long as this one lives. */
+  async confirm(): Promise<void> {
+    this.#requireOpen()
+    if (this.#state !== 'leading') throw this.#notLeading()
+  }
+
   async events(after: number, limit: number): Promise<EventPage> {
     this.#requireOpen()
     return this.#parts.reader.events(after, limit)
@@ -90,13 +96,7 @@ export class SqliteStore implements Store {
 
   /** @throws unknown_outcome */
   async #askLeading(request: Request): Promise<Answer> {
-    if (this.#state !== 'leading' || this.#writer === undefined) {
-      const why = this.#state === 'unknown' ? 'the outcome of an earlier write is unknown' : 'it does not lead yet'
-      throw new HoldfastError(
-        'fenced',
-        `The store ${this.#parts.file} takes no batch: ${why}; campaign and load first.`,
-      )
-    }
+    if (this.#state !== 'leading' || this.#writer === undefined) throw this.#notLeading()
     const answer = await failureAsAnswer(this.#writer.ask(request))
     if (answer.kind !== 'failed') return answer
     if (this.#state === 'leading') this.#state = 'unknown'
@@ -134,6 +134,11 @@ export class SqliteStore implements Store {
 
   #requireOpen(): void {
     if (this.#state === 'closed') throw new HoldfastError('internal', `The store ${this.#parts.file} is closed.`)
+  }
+
+  #notLeading(): HoldfastError {
+    const why = this.#state === 'unknown' ? 'the outcome of an earlier write is unknown' : 'it does not lead yet'
+    return new HoldfastError('fenced', `The store ${this.#parts.file} takes no batch: ${why}; campaign and load first.`)
   }
 
   #fenced(batch: Batch, head: Head): HoldfastError {

@@ -10,7 +10,7 @@ export function mountsUnder(directory: string): { target: string; device: string
     .trim()
     .split('\n')
     .map((line) => ({ target: line.split(' ')[4] ?? '', device: line.split(' - ')[1]?.split(' ')[1] ?? '' }))
-    .filter(({ target }) => target === directory || target.startsWith(`${directory}/`))
+    .filter(({ target }) => target.startsWith(`${directory}/`))
 }
 
 /**
@@ -35,12 +35,13 @@ function backingFile(name: string): string {
 /** After a test, whatever became of it: ends processes, thaws, unmounts, detaches. */
 export function takeBack(directory: string, prefix: string, tags: readonly string[]): void {
   for (const tag of tags) for (const { pid } of taggedWith(tag)) end(pid)
-  for (const { target } of mountsUnder(directory)) if (target !== directory) attempt('fsfreeze', '--unfreeze', target)
+  for (const { target } of mountsUnder(directory)) attempt('fsfreeze', '--unfreeze', target)
   // volumes lie on pools, which lie on disks: what is on top goes first
   for (let round = 0; round < 3; round++) {
     for (const { target } of mountsUnder(directory).reverse()) attempt('umount', target)
     for (const { device } of loopsUnder(directory, prefix).reverse()) attempt('losetup', '--detach', device)
   }
+  attempt('umount', directory)
 }
 
 function end(pid: number): void {

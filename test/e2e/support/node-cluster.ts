@@ -1,4 +1,5 @@
 /** A controller in this process and node daemons in processes of their own, on real disks, below one directory. */
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { pino } from 'pino'
@@ -151,9 +152,13 @@ export class Cluster {
   async stopController(): Promise<void> {
     await this.#controller?.stop()
     this.#controller = undefined
-    // an open file would keep the directory's mount busy
-    this.#log?.end()
+    const log = this.#log
     this.#log = undefined
+    if (log === undefined) return
+    // an open file would keep the directory's mount busy
+    const closed = once(log, 'close')
+    log.end()
+    await closed
   }
 
   /** Of the names of this installation's objects. */
@@ -288,8 +293,10 @@ export class Cluster {
   leftovers(): Record<string, unknown> {
     const disks = this.pools.flatMap((pool) => pool.disk ?? [])
     const roots = [...disks.map((disk) => disk.directory), ...this.nodes.map((node) => node.options.mountRoot)]
-    const mounts = mountsUnder(this.dir).filter(({ target }) => target !== this.dir && !roots.includes(target))
-    const devices = loopsUnder(this.dir, this.prefix).filter(({ device }) => !disks.some((disk) => disk.device === device))
+    const mounts = mountsUnder(this.dir).filter(({ target }) => !roots.includes(target))
+    const devices = loopsUnder(this.dir, this.prefix).filter(
+      ({ device }) => !disks.some((disk) => disk.device === device),
+    )
     const files = this.pools.flatMap(({ directory }) => (existsSync(directory) ? readdirSync(directory) : []))
     return {
       mounts: mounts.length,
@@ -337,9 +344,15 @@ export async function launchCluster(options: ClusterOptions = {}): Promise<Clust
   }
 }
 
-/** A running cluster that is taken back when the test has ended, whatever became of it. */
-export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+/**
+ * A running cluster that is taken back when the test has ended, whatever became of it.
+ * @param whenFinished of the test's own context, in tests that run side by side
+ */
+export async function startCluster(
+  options: ClusterOptions = {},
+  whenFinished: (work: () => Promise<void>, timeoutMs: number) => void = onTestFinished,
+): Promise<Cluster> {
   const cluster = await launchCluster(options)
-  onTestFinished(() => cluster.dispose(), 60_000)
+  whenFinished(() => cluster.dispose(), 60_000)
   return cluster
 }

@@ -38,7 +38,10 @@ export class Gate {
     // what hides the programs must not reach other namespaces
     const lines = ['set -e', 'mount --make-private /', ...binds.filter((line) => !line.endsWith('/mount'))]
     lines.push(...binds.filter((line) => line.endsWith('/mount')), 'exec "$0" "$@"')
-    return ['unshare', ['--mount', '--propagation', 'unchanged', '--', '/bin/sh', '-c', lines.join('\n'), program, ...args]]
+    return [
+      'unshare',
+      ['--mount', '--propagation', 'unchanged', '--', '/bin/sh', '-c', lines.join('\n'), program, ...args],
+    ]
   }
 
   /** Arms the gate, does what makes the daemon start the program, and gives its process id once it stands still. */
