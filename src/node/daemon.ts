@@ -8,7 +8,7 @@ import type { Filesystems } from './filesystems.ts'
 import { Hands } from './hands.ts'
 import type { Journal } from './journal.ts'
 import type { ControllerLink } from './link.ts'
-import { LocalUsers } from './local-users.ts'
+import { LocalUsers, type NodeUser } from './local-users.ts'
 import type { MountPoints } from './mount-points.ts'
 import { NodePools } from './pools.ts'
 import { Reach } from './reach.ts'
@@ -152,6 +152,11 @@ export class NodeDaemon {
     return this.#selfFence.relied
   }
 
+  /** Boottime until which the controller surely counts this node as up; 0 before the first session. */
+  get leaseUntil(): number {
+    return this.#session.leaseUntil
+  }
+
   get connected(): boolean {
     return this.#session.connected
   }
@@ -222,46 +227,56 @@ export class NodeDaemon {
    *   away and the volume is not mounted here already
    */
   async mount(request: MountRequest): Promise<string> {
-    const user = `${request.user.door}/${request.user.id}`
-    const others = this.#awaited.get(user) ?? 0
-    this.#awaited.set(user, others + 1)
+    await this.#lookedUp
+    const known = this.#isKnown(request)
+    const endWait = this.#waitFor(request.user)
     try {
-      return await this.#mount(request)
+      return await this.#mount(request, known)
+    } catch (thrown) {
+      // who is told of an error is no user, whether the controller or an assignment has made it one meanwhile
+      endWait()
+      const slot = this.table.find(request.volume)
+      const undo = slot !== undefined && !known
+      if (undo) await this.unmount(slot.volumeId, request.user).catch(() => undefined)
+      throw thrown
     } finally {
-      const left = (this.#awaited.get(user) ?? 1) - 1
-      if (left > 0) this.#awaited.set(user, left)
-      else this.#awaited.delete(user)
+      endWait()
       this.table.review()
     }
   }
 
-  async #mount(request: MountRequest): Promise<string> {
-    await this.#lookedUp
+  /** Somebody waits for a volume on behalf of a user. @returns what ends that; harmless when called again */
+  #waitFor(user: NodeUser): () => void {
+    const key = `${user.door}/${user.id}`
+    this.#awaited.set(key, (this.#awaited.get(key) ?? 0) + 1)
+    let waiting = true
+    return () => {
+      if (!waiting) return
+      waiting = false
+      const left = (this.#awaited.get(key) ?? 1) - 1
+      if (left > 0) this.#awaited.set(key, left)
+      else this.#awaited.delete(key)
+    }
+  }
+
+  #isKnown({ volume, user }: MountRequest): boolean {
+    const slot = this.table.find(volume)
+    return slot !== undefined && this.#isUser(slot, user)
+  }
+
+  async #mount(request: MountRequest, known: boolean): Promise<string> {
     // refused before anything is asked of the controller
     if (request.mountAt !== undefined) this.#parts.mountPoints.targetOf(request.volume, request.mountAt)
     const local = this.#local(request)
-    const slot = this.table.find(request.volume)
-    const known = slot !== undefined && this.#isUser(slot, request.user)
-    if (local !== undefined && known) return local.path as string
+    if (local?.path !== undefined && known) return local.path
     let reply: { attachment: AttachmentSpec; revision: number }
     try {
       reply = await this.#claim(request)
     } catch (thrown) {
-      const heard = asHoldfastError(thrown).code !== 'unreachable' || local?.path === undefined
-      if (!heard) return this.#mountUnheard(local, request)
-      // its answer was lost, and the assignment has brought the user here: who is told of an error is none
-      const now = this.table.find(request.volume)
-      if (!known && now !== undefined && this.#isUser(now, request.user)) {
-        await this.unmount(now.volumeId, request.user).catch(() => undefined)
-      }
-      throw thrown
+      if (asHoldfastError(thrown).code !== 'unreachable' || local?.path === undefined) throw thrown
+      return this.#mountUnheard(local, request)
     }
-    try {
-      return await this.table.mount(reply.attachment, reply.revision)
-    } catch (thrown) {
-      await this.unmount(reply.attachment.volume.id, request.user).catch(() => undefined)
-      throw thrown
-    }
+    return this.table.mount(reply.attachment, reply.revision)
   }
 
   async #claim({ volume, user, mode = 'rw', mountAt, roles }: MountRequest) {
@@ -286,8 +301,10 @@ export class NodeDaemon {
   #local(request: MountRequest): Slot | undefined {
     const slot = this.table.find(request.volume)
     const usable = slot?.actual === 'up' && slot.path !== undefined && !slot.stopped
+    // what is about to be shut down takes no new user
+    const dying = slot?.entry !== undefined && !this.#selfFence.mayStart(slot.entry.volume.poolId)
     const readable = request.mode === 'ro' || slot?.entry?.mode === 'rw'
-    return usable && readable && request.mountAt === undefined ? slot : undefined
+    return usable && readable && !dying && request.mountAt === undefined ? slot : undefined
   }
 
   #isUser(slot: Slot, user: { door: string; id: string }): boolean {

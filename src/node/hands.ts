@@ -90,6 +90,12 @@ export class Hands {
     return (await this.#filesystems.mounts()).some((each) => each.target === target)
   }
 
+  /** Whether a device of this object is left on this machine. */
+  async isAttached(volume: ObjectRef, signal: AbortSignal): Promise<boolean> {
+    const { driver, target: pool } = this.#pools.access(volume.poolId)
+    return (await driver.attached(pool, signal, volume.object)).some((each) => each.object === volume.object)
+  }
+
   /**
    * Unmounts and detaches, and returns only when nothing is left: no mount at the target, no device with this object.
    * @throws still_mounted

@@ -125,7 +125,10 @@ export class SelfFence {
     if (entry.volume.fs === 'raw') return false
     try {
       // not mounted, and nothing under way that could mount it: there is nothing to stop
-      if (!(await hands.isMounted(entry.target))) return slot.idle
+      // (a device that is left may be held through another mount namespace, and written to there)
+      if (!(await hands.isMounted(entry.target))) {
+        return slot.idle && !(await hands.isAttached(entry.volume, deadline(clock, 2000)))
+      }
       await hands.stop(entry.target, deadline(clock, 2000))
       this.#parts.table.markStopped(slot)
       log('volume.stopped', { volume: entry.volume.name, reason: 'the lease is running out' })

@@ -290,7 +290,13 @@ export class VolumeTable {
         this.#write(slot, { ...entry, users })
         return undefined
       }
-      await this.#down(slot, entry.volume, entry.target, 90_000)
+      try {
+        await this.#down(slot, entry.volume, entry.target, 90_000)
+      } catch (thrown) {
+        // it has gone all the same, and the controller is told so; the rest is done without it
+        this.#write(slot, { ...entry, users })
+        throw thrown
+      }
       const { attachmentId, epoch, claims } = entry
       this.#forget(slot)
       slot.released = { epoch, claims }
