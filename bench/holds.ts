@@ -28,7 +28,7 @@ export async function benchHolds(callers: number): Promise<Line> {
   const reference: number[] = []
   try {
     const batches = await sampleBatches(engine, poolId, callers)
-    const batch = Math.max(1, Math.round(median(batches.map((each) => each.length))))
+    const batch = ROWS_PER_HOLD * Math.max(1, Math.round(batches.flat().length / batches.length / ROWS_PER_HOLD))
     const rows = batches.flat()
     for (let round = 0; round < ROUNDS; round += 1) {
       ours.push(await holdsPerSecond(engine, poolId, callers))

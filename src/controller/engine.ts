@@ -312,8 +312,8 @@ export class Engine {
     const { changes, events } = batch
     const revision = (events.at(-1) as LedgerEvent).revision
     for (const listener of this.#listeners) tell(listener, { changes, events, revision })
-    // not at once: those who were just answered may ask again, and fill the next batch
-    this.#kick()
+    this.#advance()
+    if (this.#sent === undefined && this.#open.isEmpty) for (const idle of this.#idle.splice(0)) idle()
   }
 
   #stepDown(error: HoldfastError): void {

@@ -8,18 +8,45 @@ import type { RecordKind } from '../model/records.ts'
  * account may have a *limit*, which other records set. The invariants say: no sum above its limit, unless a deficit is
  * recorded. Nothing else in the ledger counts anything.
  */
-export const poolMiB = (poolId: string) => `pool/${poolId}/mib`
-export const poolIops = (poolId: string) => `pool/${poolId}/iops`
+export const poolMiB = (poolId: string) => named(POOLS, poolId, 'pool', 'held').mib
+export const poolIops = (poolId: string) => named(POOLS, poolId, 'pool', 'held').iops
 export const nodeAttachments = (nodeId: string) => `node/${nodeId}/attachments`
 export const nodeBandwidth = (nodeId: string) => `node/${nodeId}/bandwidth`
-export const roleMiB = (role: string) => `role/${role}/mib`
-export const roleIops = (role: string) => `role/${role}/iops`
+export const roleMiB = (role: string) => named(ROLES, role, 'role', 'held-by').mib
+export const roleIops = (role: string) => named(ROLES, role, 'role', 'held-by').iops
 
 /** Taken by holds alone, a part of the pool's account; shown beside it, without a limit of its own. */
-export const poolHeldMiB = (poolId: string) => `held/${poolId}/mib`
-export const poolHeldIops = (poolId: string) => `held/${poolId}/iops`
-export const roleHeldMiB = (role: string) => `held-by/${role}/mib`
-export const roleHeldIops = (role: string) => `held-by/${role}/iops`
+export const poolHeldMiB = (poolId: string) => named(POOLS, poolId, 'pool', 'held').heldMib
+export const poolHeldIops = (poolId: string) => named(POOLS, poolId, 'pool', 'held').heldIops
+export const roleHeldMiB = (role: string) => named(ROLES, role, 'role', 'held-by').heldMib
+export const roleHeldIops = (role: string) => named(ROLES, role, 'role', 'held-by').heldIops
+
+interface Names {
+  readonly mib: string
+  readonly iops: string
+  readonly heldMib: string
+  readonly heldIops: string
+}
+
+/** Names that were made once: making and hashing them anew was a fifth of the time that a decision takes. */
+const POOLS = new Map<string, Names>()
+const ROLES = new Map<string, Names>()
+
+function named(known: Map<string, Names>, id: string, kind: string, held: string): Names {
+  let names = known.get(id)
+  if (names === undefined) {
+    const prefix = `${kind}/${id}`
+    const heldPrefix = `${held}/${id}`
+    names = {
+      mib: `${prefix}/mib`,
+      iops: `${prefix}/iops`,
+      heldMib: `${heldPrefix}/mib`,
+      heldIops: `${heldPrefix}/iops`,
+    }
+    known.set(id, names)
+  }
+  return names
+}
 
 export type Entry = readonly [account: string, amount: number]
 
