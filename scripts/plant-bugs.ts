@@ -1,7 +1,9 @@
 /**
  * Plants mistakes into the program, one at a time, and counts how many seeds of the simulation find each.
  *
- *   node scripts/plant-bugs.ts [--seeds 200] [--only NAME]
+ *   node scripts/plant-bugs.ts [--seeds 200] [--only NAME] [--first]
+ *
+ * With --first a plant is left at the first seed that finds it, under the profile that suits it best.
  *
  * The source on disk is not touched: a child process changes the text of modules as it loads them.
  */
@@ -27,6 +29,7 @@ const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '200' },
     only: { type: 'string' },
+    first: { type: 'boolean', default: false },
     /** Used by itself: plant this, run, and print what was found as JSON. */
     child: { type: 'string' },
   },
@@ -50,7 +53,7 @@ async function report(): Promise<void> {
 
 async function inChild(name: string): Promise<Found> {
   const script = fileURLToPath(import.meta.url)
-  const args = [script, '--child', name, '--seeds', values.seeds]
+  const args = [script, '--child', name, '--seeds', values.seeds, ...(values.first ? ['--first'] : [])]
   const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 2 ** 24 })
   return JSON.parse(stdout) as Found
 }
@@ -62,11 +65,12 @@ async function runPlanted(name: string, seeds: number): Promise<Found> {
   const { simulate } = await import('../src/simulate/simulation.ts')
   const result: Found = { first: undefined, seeds, found: 0, violation: undefined }
   for (let seed = 1; seed <= seeds; seed += 1) {
-    const { violation } = await simulate({ seed })
+    const { violation } = await simulate({ seed, profile: values.first ? plant.profile : undefined })
     if (violation === undefined) continue
     result.found += 1
     result.first ??= seed
     result.violation ??= violation
+    if (values.first) break
   }
   return result
 }

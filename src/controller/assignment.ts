@@ -76,7 +76,8 @@ function subjectOf(state: LedgerState, operation: Operation): Partial<WorkOrder>
   }
   if (kind === 'attachment') {
     const volume = state.get('volume', String(operation.detail.volumeId))
-    return { ...(volume === undefined ? {} : { object: volume.object }), bootId: String(operation.detail.bootId) }
+    const bootId = String(operation.detail.bootId)
+    return { ...(volume === undefined ? {} : { object: volume.object }), bootId, made: madeUnder(state, id) }
   }
   const volume = state.get('volume', id)
   if (volume === undefined) return {}
@@ -105,6 +106,15 @@ function sourceOf(state: LedgerState, operation: Operation): Partial<WorkOrder> 
       ...(mine === undefined ? {} : { attachmentId: mine.id, claims: mine.claims }),
     },
   }
+}
+
+/** Objects that operations were making while they used an attachment, and that have none of their own. */
+function madeUnder(state: LedgerState, attachmentId: string): string[] {
+  return (state.get('attachment', attachmentId)?.users ?? []).flatMap((user) => {
+    const subject = user.door === 'operation' ? state.get('operation', user.id)?.subject : undefined
+    const snapshot = subject?.kind === 'snapshot' ? state.get('snapshot', subject.id) : undefined
+    return snapshot === undefined ? [] : [snapshot.object]
+  })
 }
 
 /**

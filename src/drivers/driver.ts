@@ -133,7 +133,8 @@ export interface Driver {
   attached(pool: PoolTarget, signal: AbortSignal, object?: string): Promise<Attached[]>
 
   /**
-   * Takes a lost node's access to an object away and reads back that it is gone.
+   * Takes a lost node's access to an object away and reads back that it is gone. What that node asked for about the
+   * object before, without an answer yet, must not come to pass any more.
    * @param machine of the lost node: its boot id as it last reported it
    * @throws unsupported where this cannot be proven from here; still_mounted
    */

@@ -84,6 +84,8 @@ export const WorkOrder = Type.Object({
   ),
   /** Of a fence: the lost machine's boot. */
   bootId: Type.Optional(Type.String()),
+  /** Of a fence: what that machine was making from the volume; its calls about these must not come to pass either. */
+  made: Type.Optional(Type.Array(Type.String())),
 })
 export type WorkOrder = Static<typeof WorkOrder>
 

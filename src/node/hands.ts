@@ -33,22 +33,33 @@ export class Hands {
 
   /**
    * Attaches a volume and mounts it; already so is a success.
+   * @param current throws when the word that this follows has been taken back: asked at the last moment, since looking
+   *   at the storage may take long enough for a lease to run out and a new one to begin
    * @returns the mount point, or the device of a raw volume
    * @throws foreign_content when the content is not what the record says (it is left untouched, and detached again)
    */
-  async up(volume: VolumeSpec, readOnly: boolean, target: string, signal: AbortSignal): Promise<string> {
+  async up(
+    volume: VolumeSpec,
+    readOnly: boolean,
+    target: string,
+    current: () => void,
+    signal: AbortSignal,
+  ): Promise<string> {
     const { driver, target: pool } = this.#pools.access(volume.poolId)
+    const info = await driver.inspect(pool, volume.object, signal)
+    if (info !== undefined && info.sizeMiB < volume.sizeMiB) {
+      throw foreign(volume, `it has ${info.sizeMiB} MiB, the record says ${volume.sizeMiB}`)
+    }
     this.#leased()
+    current()
     const attached = await driver.attach(pool, volume.object, readOnly, signal)
+    // from here on a raw volume has users, perhaps those that it had before: nothing may go wrong any more
+    if (volume.fs === 'raw') return attached.device
     try {
-      const info = await driver.inspect(pool, volume.object, signal)
-      if (info !== undefined && info.sizeMiB < volume.sizeMiB) {
-        throw foreign(volume, `it has ${info.sizeMiB} MiB, the record says ${volume.sizeMiB}`)
-      }
-      if (volume.fs === 'raw') return attached.device
       if (await this.#isMounted(attached.device, target)) return target
       await this.#checkContent(volume, attached.device, signal)
       this.#leased()
+      current()
       await this.#filesystems.mount(attached.device, target, { type: volume.fs, readOnly, flags: [] }, signal)
       return target
     } catch (thrown) {

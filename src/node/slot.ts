@@ -15,6 +15,8 @@ export class Slot {
   revision = 0
   /** Failures in a row; the wait before the next try grows with them. */
   failures = 0
+  /** Boottime since which something keeps its device, although the controller has given it up. */
+  keptSince: number | undefined
   /** The next try is due. */
   retrying = false
   /** Its I/O was stopped for good, by the emergency stop. */
@@ -26,6 +28,16 @@ export class Slot {
 
   constructor(volumeId: string) {
     this.volumeId = volumeId
+  }
+
+  /** Nothing is left of the volume here. */
+  clear(): void {
+    this.entry = undefined
+    this.keptSince = undefined
+    this.path = undefined
+    this.actual = 'down'
+    this.failures = 0
+    this.stopped = false
   }
 
   /** Nothing is being done to it. */

@@ -187,7 +187,9 @@ export class Steps {
 
   async #fence(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
     const { driver, target } = this.#parts.pools.access(order.poolId)
-    await driver.fence(target, object(order), { bootId: order.bootId ?? '' }, signal)
+    for (const name of [object(order), ...(order.made ?? [])]) {
+      await driver.fence(target, name, { bootId: order.bootId ?? '' }, signal)
+    }
     return {}
   }
 

@@ -3,12 +3,15 @@ import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { Assignment, AttachmentReport, AttachmentSpec, VolumeSpec } from '../model/node-protocol.ts'
 import { deadline } from './deadline.ts'
 import type { Hands } from './hands.ts'
-import type { Journal, JournalChange, SlotEntry } from './journal.ts'
+import type { Journal, SlotEntry } from './journal.ts'
 import { type LocalUsers, mergeUsers, type NodeUser } from './local-users.ts'
-import { mountUsers, Slot } from './slot.ts'
+import { mountUsers, type Slot } from './slot.ts'
+import { SlotBook } from './slot-book.ts'
 
 const RETRY_BASE_MS = 1000
 const RETRY_CAP_MS = 30_000
+/** What keeps a device for so long is not just a mount namespace that is about to go. */
+const KEPT_BY_OTHERS_MS = 2500
 
 export interface VolumeTableParts {
   readonly hands: Hands
@@ -31,9 +34,7 @@ export interface VolumeTableParts {
  */
 export class VolumeTable {
   readonly #parts: VolumeTableParts
-  readonly #slots = new Map<string, Slot>()
-  /** Highest epoch seen of volumes that are not here now. */
-  readonly #epochs: Map<string, number>
+  readonly #book: SlotBook
   /** The newest word as it came, and without users that are none. */
   #given: Assignment | undefined
   #assignment: Assignment | undefined
@@ -41,34 +42,16 @@ export class VolumeTable {
 
   constructor(parts: VolumeTableParts) {
     this.#parts = parts
-    this.#epochs = parts.journal.entries('epoch')
-    for (const [volumeId, entry] of parts.journal.entries('slot')) {
-      const slot = this.slot(volumeId)
-      slot.entry = entry
-      slot.actual = 'unknown'
-      slot.stopped = entry.stopped === true
-    }
-  }
-
-  slot(volumeId: string): Slot {
-    let slot = this.#slots.get(volumeId)
-    if (slot === undefined) {
-      slot = new Slot(volumeId)
-      this.#slots.set(volumeId, slot)
-    }
-    return slot
+    this.#book = new SlotBook(parts.journal)
   }
 
   get slots(): IterableIterator<Slot> {
-    return this.#slots.values()
+    return this.#book.all
   }
 
   /** A slot by volume name or id, if this node has or had it. */
   find(nameOrId: string): Slot | undefined {
-    const byId = this.#slots.get(nameOrId)
-    if (byId !== undefined) return byId
-    for (const slot of this.#slots.values()) if (slot.entry?.volume.name === nameOrId) return slot
-    return undefined
+    return this.#book.find(nameOrId)
   }
 
   /** Takes the controller's newest word. */
@@ -82,12 +65,12 @@ export class VolumeTable {
   /** A caller has stopped waiting: a user for whom it did may be a stray by now. */
   review(): void {
     const { users } = this.#parts
-    const strays = (spec: AttachmentSpec) => users.strays(spec, this.#slots.get(spec.volume.id)?.entry)
+    const strays = (spec: AttachmentSpec) => users.strays(spec, this.#book.get(spec.volume.id)?.entry)
     if (this.#given?.attachments.some((spec) => strays(spec).length > 0) === true) this.assign(this.#given)
   }
 
   #withoutStrays(spec: AttachmentSpec): AttachmentSpec {
-    return this.#parts.users.withoutStrays(spec, this.#slots.get(spec.volume.id)?.entry)
+    return this.#parts.users.withoutStrays(spec, this.#book.get(spec.volume.id)?.entry)
   }
 
   /** Ends retries; what is mounted stays mounted. */
@@ -97,8 +80,8 @@ export class VolumeTable {
 
   #reconcile(assignment: Assignment): void {
     const wanted = new Map(assignment.attachments.map((spec) => [spec.volume.id, spec]))
-    for (const [volumeId, spec] of wanted) this.#follow(this.slot(volumeId), spec, assignment.revision)
-    for (const slot of this.#slots.values()) {
+    for (const [volumeId, spec] of wanted) this.#follow(this.#book.slot(volumeId), spec, assignment.revision)
+    for (const slot of this.#book.all) {
       if (!wanted.has(slot.volumeId) && slot.revision <= assignment.revision) this.#drop(slot, assignment.revision)
     }
   }
@@ -143,13 +126,13 @@ export class VolumeTable {
     if (slot.entry === undefined) return
     const users = this.#parts.users.all(spec, slot.entry)
     if (JSON.stringify(users) === JSON.stringify(slot.entry.users) && spec.claims === slot.entry.claims) return
-    this.#write(slot, { ...slot.entry, users, claims: spec.claims, volume: spec.volume })
+    this.#book.write(slot, { ...slot.entry, users, claims: spec.claims, volume: spec.volume })
   }
 
   /** An attachment that the ledger has no more: its epoch is gone, whatever is left of it must go. */
   #drop(slot: Slot, revision: number): void {
     if (slot.entry === undefined) {
-      if (slot.idle) this.#slots.delete(slot.volumeId)
+      if (slot.idle) this.#book.remove(slot)
       return
     }
     slot.revision = revision
@@ -157,20 +140,25 @@ export class VolumeTable {
       .run(async () => {
         const { entry } = slot
         if (entry === undefined || slot.revision > revision) return
-        await this.#down(slot, entry.volume, entry.target, 120_000).catch((thrown) => this.#isOthers(entry, thrown))
-        this.#forget(slot)
+        await this.#down(slot, entry.volume, entry.target, 120_000).catch((thrown) =>
+          this.#isOthers(slot, entry, thrown),
+        )
+        this.#book.forget(slot)
         this.#parts.log('volume.dropped', { volume: entry.volume.name, epoch: entry.epoch })
       })
       .catch((thrown) => this.#retryLater(slot, thrown))
   }
 
   /**
-   * The ledger has its proof already. A device that is kept by a mount which is not at our target is that one's (another
-   * node's of this machine, say), and goes with it.
+   * The ledger has its proof already. A device that is kept for long by a mount which is not at our target is that one's
+   * (another node's of this machine, say), and goes with it.
    */
-  async #isOthers(entry: SlotEntry, thrown: unknown): Promise<void> {
+  async #isOthers(slot: Slot, entry: SlotEntry, thrown: unknown): Promise<void> {
     const kept = asHoldfastError(thrown).code === 'still_mounted' && entry.volume.fs !== 'raw'
     if (!kept || (await this.#parts.hands.isMounted(entry.target))) throw thrown
+    const now = this.#parts.clock.boottime()
+    slot.keptSince ??= now
+    if (now - slot.keptSince < KEPT_BY_OTHERS_MS) throw thrown
   }
 
   /**
@@ -178,7 +166,7 @@ export class VolumeTable {
    * @returns its mount point or device
    */
   mount(spec: AttachmentSpec, revision: number): Promise<string> {
-    const slot = this.slot(spec.volume.id)
+    const slot = this.#book.slot(spec.volume.id)
     slot.revision = Math.max(slot.revision, revision)
     return slot.run(() => this.#bringUp(slot, spec, revision))
   }
@@ -193,7 +181,7 @@ export class VolumeTable {
     const users = mergeUsers(slot.entry?.epoch === spec.epoch ? slot.entry.users : [], wanted)
     if (slot.actual === 'up' && slot.entry?.epoch === spec.epoch && slot.path !== undefined && !slot.stopped) {
       if (users.length !== slot.entry.users.length || spec.claims > slot.entry.claims) {
-        this.#write(slot, { ...slot.entry, users, claims: Math.max(spec.claims, slot.entry.claims) })
+        this.#book.write(slot, { ...slot.entry, users, claims: Math.max(spec.claims, slot.entry.claims) })
       }
       return slot.path
     }
@@ -204,10 +192,12 @@ export class VolumeTable {
     const target = this.#parts.targetOf(spec.volume.id, spec.mountAt)
     const { volume, id: attachmentId, epoch, claims, mode } = spec
     const entry = { volume, attachmentId, epoch, claims, mode, target, users }
-    this.#write(slot, { ...entry, ...(slot.stopped ? { stopped: true } : {}) })
+    this.#book.write(slot, { ...entry, ...(slot.stopped ? { stopped: true } : {}) })
     try {
       if (slot.stopped) await this.#clear(slot, entry)
-      slot.path = await this.#parts.hands.up(volume, mode === 'ro', target, deadline(this.#parts.clock, 90_000))
+      const current = () => this.#checkCurrent(spec, revision)
+      const limit = deadline(this.#parts.clock, 90_000)
+      slot.path = await this.#parts.hands.up(volume, mode === 'ro', target, current, limit)
     } catch (thrown) {
       slot.actual = 'failed'
       throw thrown
@@ -222,19 +212,18 @@ export class VolumeTable {
   async #clear(slot: Slot, entry: SlotEntry): Promise<void> {
     await this.#down(slot, entry.volume, entry.target, 60_000)
     slot.stopped = false
-    this.#write(slot, entry)
+    this.#book.write(slot, entry)
   }
 
   /** The emergency stop has shut a volume down. */
   markStopped(slot: Slot): void {
     slot.stopped = true
-    if (slot.entry !== undefined) this.#write(slot, { ...slot.entry, stopped: true })
+    if (slot.entry !== undefined) this.#book.write(slot, { ...slot.entry, stopped: true })
   }
 
   /** Never follows an epoch lower than one it has seen for the volume. @throws stale_epoch */
   #checkEpoch(slot: Slot, spec: AttachmentSpec): void {
-    const seen = this.#epochs.get(slot.volumeId) ?? 0
-    if (spec.epoch < Math.max(seen, slot.entry?.epoch ?? 0)) {
+    if (spec.epoch < this.#book.epochOf(slot)) {
       throw new HoldfastError('stale_epoch', `volume ${spec.volume.name}: epoch ${spec.epoch} is over`)
     }
   }
@@ -259,7 +248,7 @@ export class VolumeTable {
     // without an entry nothing was mounted where a caller wished: that is written down before
     const target = slot.entry?.target ?? this.#parts.targetOf(spec.volume.id, undefined)
     await this.#down(slot, spec.volume, target, 120_000)
-    this.#forget(slot, spec.epoch)
+    this.#book.forget(slot, spec.epoch)
     // an operation still works on the object: it gives the proof itself when it has ended
     if (spec.users.length > 0 && !rebooted) return
     slot.released = { epoch: spec.epoch, claims: spec.claims }
@@ -287,18 +276,18 @@ export class VolumeTable {
       if (entry === undefined) return undefined
       const users = entry.users.filter((each) => each.door !== user.door || each.id !== user.id)
       if (users.length > 0) {
-        this.#write(slot, { ...entry, users })
+        this.#book.write(slot, { ...entry, users })
         return undefined
       }
       try {
         await this.#down(slot, entry.volume, entry.target, 90_000)
       } catch (thrown) {
         // it has gone all the same, and the controller is told so; the rest is done without it
-        this.#write(slot, { ...entry, users })
+        this.#book.write(slot, { ...entry, users })
         throw thrown
       }
       const { attachmentId, epoch, claims } = entry
-      this.#forget(slot)
+      this.#book.forget(slot)
       slot.released = { epoch, claims }
       return { attachmentId, epoch, claims, state: 'detached' }
     })
@@ -314,7 +303,7 @@ export class VolumeTable {
       if (entry === undefined || path === undefined || slot.actual !== 'up') {
         throw new HoldfastError('unreachable', 'the controller does not answer, and the volume is not mounted here')
       }
-      this.#write(slot, { ...entry, users: mergeUsers(entry.users, [user]) })
+      this.#book.write(slot, { ...entry, users: mergeUsers(entry.users, [user]) })
       return path
     })
   }
@@ -324,7 +313,7 @@ export class VolumeTable {
    * `inUse` while somebody uses it here, mounted or raw.
    */
   exclusive<T>(volumeId: string, work: (target: string | undefined, inUse: boolean) => Promise<T>): Promise<T> {
-    const slot = this.slot(volumeId)
+    const slot = this.#book.slot(volumeId)
     return slot.run(async () => {
       const target = await this.#mountedAt(slot)
       return work(target, target !== undefined || (slot.entry !== undefined && slot.entry.users.length > 0))
@@ -341,7 +330,7 @@ export class VolumeTable {
 
   /** After a start of the daemon: what is really mounted of what the journal knows. */
   async recover(): Promise<void> {
-    for (const slot of this.#slots.values()) {
+    for (const slot of this.#book.all) {
       const { entry } = slot
       // a raw volume has no mount: bringing it up again finds its device, if it is there
       if (entry === undefined || slot.actual !== 'unknown' || entry.volume.fs === 'raw') continue
@@ -354,7 +343,7 @@ export class VolumeTable {
 
   /** Tells the controller again what is up: after a new session. */
   reportAll(): void {
-    for (const slot of this.#slots.values()) if (slot.actual === 'up') this.#reportUp(slot)
+    for (const slot of this.#book.all) if (slot.actual === 'up') this.#reportUp(slot)
   }
 
   #reportUp(slot: Slot): void {
@@ -362,24 +351,6 @@ export class VolumeTable {
     if (entry === undefined || path === undefined) return
     const { attachmentId, epoch, claims } = entry
     this.#parts.report({ attachmentId, epoch, claims, state: upState(entry.volume), path })
-  }
-
-  #write(slot: Slot, entry: SlotEntry): void {
-    this.#parts.journal.write({ kind: 'slot', id: slot.volumeId, value: entry })
-    slot.entry = entry
-  }
-
-  #forget(slot: Slot, epoch: number = slot.entry?.epoch ?? 0): void {
-    const seen = Math.max(epoch, slot.entry?.epoch ?? 0)
-    const changes: JournalChange[] = [{ kind: 'epoch', id: slot.volumeId, value: seen }]
-    if (slot.entry !== undefined) changes.push({ kind: 'slot', id: slot.volumeId, value: undefined })
-    this.#parts.journal.write(...changes)
-    this.#epochs.set(slot.volumeId, seen)
-    slot.entry = undefined
-    slot.path = undefined
-    slot.actual = 'down'
-    slot.failures = 0
-    slot.stopped = false
   }
 
   #failed(slot: Slot, spec: AttachmentSpec, thrown: unknown): void {

@@ -51,7 +51,7 @@ export class Worker {
       if (this.#running.has(id)) this.#abort(id, `attempt ${order.attempt} was taken back`)
       // told, and taken note of
       else if (result?.outcome.ok === true || isProven(order, result?.detached)) this.#record(id, undefined)
-      else this.#letGoLater(order)
+      else this.#letGoLater(order.operationId)
     }
     for (const order of assignment.work) this.#follow(order)
   }
@@ -143,21 +143,21 @@ export class Worker {
   /** A result without the proof that its volumes were let go of leaves them stuck: that is tried until it works. */
   #tellAgain(order: WorkOrder, result: Result): void {
     void this.#tell(result)
-    if (!result.outcome.ok && !isProven(order, result.detached)) this.#letGoLater(order)
+    if (!result.outcome.ok && !isProven(order, result.detached)) this.#letGoLater(order.operationId)
   }
 
-  #letGoLater({ operationId, attempt }: WorkOrder): void {
+  #letGoLater(operationId: string): void {
     if (this.#lettingGo.has(operationId)) return
     this.#lettingGo.add(operationId)
     this.#parts.clock.after(AGAIN_MS, () => {
       this.#lettingGo.delete(operationId)
-      if (!this.#stopped) void this.#letGoAgain(operationId, attempt)
+      if (!this.#stopped) void this.#letGoAgain(operationId)
     })
   }
 
-  async #letGoAgain(operationId: string, attempt: number): Promise<void> {
+  async #letGoAgain(operationId: string): Promise<void> {
     const entry = this.#entries.get(operationId)
-    if (entry?.order.attempt !== attempt || this.#running.has(operationId)) return
+    if (entry === undefined || entry.result?.outcome.ok === true || this.#running.has(operationId)) return
     // as the controller has it by now: others may have claimed the volume since
     const order = this.#ordered(entry.order)
     const detached = await this.#parts.steps.letGo(order ?? entry.order).catch(() => [])
@@ -165,7 +165,7 @@ export class Worker {
     if (order === undefined && isProven(entry.order, detached)) {
       this.#record(operationId, undefined)
     } else if (order === undefined || entry.result === undefined) {
-      this.#letGoLater(entry.order)
+      this.#letGoLater(operationId)
     } else {
       const result = { ...entry.result, detached }
       this.#record(operationId, { order, result })
@@ -218,10 +218,10 @@ export class Worker {
       })
     } finally {
       this.#telling.delete(result.operationId)
-      // a later attempt may have ended in the meantime
-      const entry = this.#entries.get(result.operationId)
-      const newer = entry?.result !== undefined && entry.order.attempt > result.attempt
-      if (newer && !this.#stopped) void this.#tell(entry.result as Result)
+      // a later attempt may have ended in the meantime, or this one have let go of more
+      const newest = this.#entries.get(result.operationId)?.result
+      const newer = newest !== undefined && newest !== result && newest.attempt >= result.attempt
+      if (newer && !this.#stopped) void this.#tell(newest)
     }
   }
 

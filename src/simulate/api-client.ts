@@ -1,4 +1,4 @@
-import type { Answer, Request } from '../controller/engine.ts'
+import type { Answer, Engine, Request } from '../controller/engine.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { MemoryDisk } from '../store/memory.ts'
 import type { ControllerHost } from './controller-host.ts'
@@ -55,10 +55,7 @@ export class ApiClient {
       } catch (thrown) {
         const error = asHoldfastError(thrown)
         if (error.code === 'internal') world.fail(`a request ended with ${error.stack}`)
-        if (!isUndecided(error)) {
-          if (copies.accepted > 0) world.fail(`I7: ${copies.key} was accepted, and then refused with ${error.code}`)
-          return { ok: false, error, final: copies.sent === copies.ended }
-        }
+        if (!isUndecided(error)) return { ok: false, error, final: isFinal(copies) }
         this.#turn += 1
         await world.sleep(world.random.int(50, 3000))
       }
@@ -66,24 +63,46 @@ export class ApiClient {
   }
 
   #ask(copies: Copies, command: Request['command'], actor: string): Promise<Answer> {
-    const { hosts, network, disk, world } = this.#parts
-    const host = hosts.find((each, index) => each.leads && index >= this.#turn % hosts.length) ?? hosts[0]
+    const { hosts, network } = this.#parts
+    // whoever says that it leads is asked, and not always the one that was asked before
+    const leading = hosts.filter((each) => each.leads)
+    const host = leading[this.#turn % Math.max(1, leading.length)] ?? hosts[0]
     if (host === undefined) return Promise.reject(new HoldfastError('unreachable', 'there is no controller'))
     const arrivals = network.arrivals('client', host.name)
     const answers = () => network.arrivals(host.name, 'client')
     copies.sent += host.up ? arrivals.length : 0
-    return host.ask(this.#realm, arrivals, answers, 10_000, async ({ engine }) => {
-      const key = { id: copies.key, fingerprint: copies.key, expiresAt: engine.now() + DAY_MS }
-      const answer = await engine.submit({ actor, key, command }).finally(() => {
-        copies.ended += 1
-      })
+    return host.ask(this.#realm, arrivals, answers, 10_000, ({ engine }) =>
+      this.#decided(engine, copies, command, actor),
+    )
+  }
+
+  /** One copy of a request, at the controller that it came to. */
+  async #decided(engine: Engine, copies: Copies, command: Request['command'], actor: string): Promise<Answer> {
+    const { disk, world } = this.#parts
+    const { accepted } = copies
+    const key = { id: copies.key, fingerprint: copies.key, expiresAt: engine.now() + DAY_MS }
+    try {
+      const answer = await engine.submit({ actor, key, command })
       copies.accepted += 1
       if (answer.revision > disk.head.revision) {
         world.fail(`revision ${answer.revision} was answered, and ${disk.head.revision} is durable`)
       }
       return { ...answer, answer: JSON.parse(JSON.stringify(answer.answer)) as unknown }
-    })
+    } catch (thrown) {
+      const error = asHoldfastError(thrown)
+      if (accepted > 0 && !isUndecided(error)) {
+        world.fail(`I7: ${copies.key} was accepted, and then refused with ${error.code}`)
+      }
+      throw error
+    } finally {
+      copies.ended += 1
+    }
   }
+}
+
+/** Whether no copy was, or can still be, accepted. */
+function isFinal({ sent, ended, accepted }: Copies): boolean {
+  return sent === ended && accepted === 0
 }
 
 /** Whether nobody knows yet what came of it. */

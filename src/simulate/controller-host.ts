@@ -17,6 +17,7 @@ export interface ControllerHostParts {
   readonly disk: MemoryDisk
   readonly leaseMs: number
   readonly mood: StoreMood
+  /** Told of every batch that the disk takes, synced or not. */
   readonly onBatch: (batch: Batch) => void
 }
 
@@ -93,8 +94,8 @@ export class ControllerHost {
         ),
       faults: {
         beforeCommit: (batch) => {
-          onBatch(batch)
           const fault = world.random.chance(mood.fault) ? world.random.pick(FAULTS) : 'ok'
+          if (fault !== 'unknown-lost' && disk.accepts(batch)) onBatch(batch)
           if (fault !== undefined && fault !== 'ok') world.trace(this.name, `commit ${batch.revision}: ${fault}`)
           return fault ?? 'ok'
         },

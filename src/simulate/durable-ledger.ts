@@ -25,7 +25,8 @@ export interface DurableBatch {
 export class DurableLedger {
   readonly #disk: MemoryDisk
   readonly #records: Records
-  readonly #sent = new Map<number, Batch[]>()
+  /** By the revision that it follows, the newest batch that the disk took; one before it was lost unsynced. */
+  readonly #taken = new Map<number, Batch>()
   readonly #watchers: ((batch: DurableBatch) => void)[] = []
   revision = 0
   at = 0
@@ -50,17 +51,15 @@ export class DurableLedger {
     return [...(this.#records[kind] as Map<string, RecordTypes[K]>).values()]
   }
 
-  /** A batch reached the store; whether it will be written is not known yet. */
-  sent(batch: Batch): void {
-    const others = this.#sent.get(batch.previousRevision)
-    if (others === undefined) this.#sent.set(batch.previousRevision, [batch])
-    else others.push(batch)
+  /** The disk took a batch; it may still lose it. */
+  took(batch: Batch): void {
+    this.#taken.set(batch.previousRevision, batch)
   }
 
   /** Follows the disk. @returns what is wrong with its chain, if anything is */
   follow(): string | undefined {
     while (this.revision !== this.#disk.head.revision) {
-      const batch = this.#written()
+      const batch = this.#taken.get(this.revision)
       if (batch === undefined) return `revision ${this.#disk.head.revision} follows from no batch that was sent`
       const wrong = this.#apply(batch)
       if (wrong !== undefined) return wrong
@@ -68,15 +67,8 @@ export class DurableLedger {
     return undefined
   }
 
-  #written(): Batch | undefined {
-    const candidates = this.#sent.get(this.revision) ?? []
-    if (candidates.length < 2) return candidates[0]
-    const [event] = this.#disk.events(this.revision, 1).events
-    return candidates.find((batch) => batch.events[0]?.json === event?.json)
-  }
-
   #apply(batch: Batch): string | undefined {
-    for (const revision of this.#sent.keys()) if (revision <= this.revision) this.#sent.delete(revision)
+    this.#taken.delete(batch.previousRevision)
     const events = batch.events.map((event) => JSON.parse(event.json) as LedgerEvent)
     for (const event of events) {
       if (event.revision !== this.revision + 1) return `event ${event.revision} follows ${this.revision}`

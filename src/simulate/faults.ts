@@ -94,6 +94,9 @@ export class Faults {
       case 'partition':
         this.#partition(machine)
         return
+      case 'slow-network':
+        this.#parts.network.slowDown(random.int(5000, 25_000))
+        return
       case 'cut-streams':
         for (const stream of machine.streams) stream.breakOff(random.int(1, 2000))
         return

@@ -8,7 +8,7 @@ import { type JournalDisk, MemoryJournal } from './memory-journal.ts'
 import { type KernelByBoot, ModelDriver } from './model-driver.ts'
 import { ModelFilesystems } from './model-filesystems.ts'
 import type { Network } from './network.ts'
-import { SimLink, type SimStream } from './sim-link.ts'
+import { type SessionWatch, SimLink, type SimStream } from './sim-link.ts'
 import type { Storage } from './storage.ts'
 import type { DiskWatch } from './watch-disk.ts'
 import { Realm, type World } from './world.ts'
@@ -25,6 +25,7 @@ export interface MachineParts {
   readonly watch: DiskWatch
   readonly kernelByBoot: KernelByBoot
   readonly mood: StorageMood
+  readonly sessions: SessionWatch
   readonly leaseMs: number
   readonly watchdog: boolean
 }
@@ -99,7 +100,7 @@ export class Machine {
     this.#realm = realm
     const calls = new Calls(kernel, realm, (poolId) => this.#mood(poolId))
     const watchdog = this.#parts.watchdog ? this.#watchdog(kernel) : undefined
-    this.#link = new SimLink({ nodeId, realm, machine: name, hosts, network })
+    this.#link = new SimLink({ nodeId, realm, machine: name, hosts, network, watch: this.#parts.sessions })
     this.daemon = new NodeDaemon({
       link: this.#link,
       journal: new MemoryJournal(this.#journal),
@@ -122,6 +123,12 @@ export class Machine {
     const { mood, world } = this.#parts
     const out = (this.outages.get(poolId) ?? 0) > world.time
     return out ? { ...mood, fail: 0.7, hang: 0.5 } : mood
+  }
+
+  /** Whether the daemon here counts on a lease just now. */
+  get leased(): boolean {
+    const { daemon } = this
+    return daemon !== undefined && this.on && this.#realm.clock(() => 0).boottime() < daemon.leaseUntil
   }
 
   get streams(): Iterable<SimStream> {

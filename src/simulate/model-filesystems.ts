@@ -94,7 +94,9 @@ export class ModelFilesystems implements Filesystems {
       this.#kernel.mounts.delete(target)
       if (!mount.readOnly && !mount.shut && !mount.device.fenced) mount.device.object.writes += 1
       const { random } = this.#kernel.realm.world
-      if (random.chance(0.05)) this.#kernel.hold(mount.device.object, random.int(1000, 15_000))
+      // a node that has lost the volume does not wait as long for those who keep its device
+      const lost = mount.shut || mount.device.fenced
+      if (random.chance(0.05)) this.#kernel.hold(mount.device.object, random.int(500, lost ? 2400 : 15_000))
       this.#kernel.realm.world.trace(this.#kernel.name, `unmounted ${name}`)
     }
     return this.#calls.run({ what: 'umount', poolId, object: name, child: true, effect }, signal)

@@ -4,6 +4,7 @@ import type { World } from './world.ts'
 export class Network {
   readonly #world: World
   readonly #cuts = new Map<string, number>()
+  #slowUntil = 0
   /** Chance that a message is lost on its way. */
   loss = 0
   /** Chance that a message arrives a second time, at some time. */
@@ -27,13 +28,20 @@ export class Network {
 
   heal(): void {
     this.#cuts.clear()
+    this.#slowUntil = 0
     this.loss = 0
     this.repeat = 0
     this.slowness = 5
   }
 
+  /** For a while everything takes seconds. */
+  slowDown(ms: number): void {
+    this.#slowUntil = this.#world.time + ms
+  }
+
   get delay(): number {
     const { random } = this.#world
+    if (this.#slowUntil > this.#world.time) return random.int(100, 8000)
     return random.chance(0.02) ? random.int(1, this.slowness * 60) : random.int(1, this.slowness)
   }
 
@@ -42,7 +50,8 @@ export class Network {
     const { random } = this.#world
     if (this.isCut(from, to) || random.chance(this.loss)) return []
     if (!random.chance(this.repeat)) return [this.delay]
-    return [this.delay, random.chance(0.3) ? random.int(1000, 60_000) : random.int(1, 200)]
+    const far = random.weighted({ soon: 3, later: 4, late: 3 })
+    return [this.delay, random.int(1, { soon: 200, later: 8000, late: 60_000 }[far])]
   }
 }
 

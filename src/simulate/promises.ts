@@ -1,4 +1,4 @@
-import type { DurableBatch, DurableLedger } from './durable-ledger.ts'
+import type { DurableBatch, DurableChange, DurableLedger } from './durable-ledger.ts'
 
 type Kind = 'volume' | 'snapshot' | 'hold'
 
@@ -14,6 +14,8 @@ export class Promises {
   /** Ids by what the client named them, of everything that ever was. */
   readonly #ids = new Map<string, Set<string>>()
   readonly #gone = new Set<string>()
+  /** Groups whose members may go when one of them fails. */
+  readonly #rollbacks = new Set<string>()
 
   constructor(ledger: DurableLedger, fail: (message: string) => void) {
     this.#ledger = ledger
@@ -55,20 +57,24 @@ export class Promises {
   }
 
   #follow({ batch, changes, events }: DurableBatch): void {
-    for (const { kind, id, before, after } of changes) {
+    for (const change of changes) {
+      const { kind, id } = change
+      if (kind === 'group' && change.after?.onFailure === 'rollback') this.#rollbacks.add(id)
       if (kind !== 'volume' && kind !== 'snapshot' && kind !== 'hold') continue
-      if (after === undefined) {
-        this.#gone.add(id)
-        if (before !== undefined && 'expiresAt' in before && (before.expiresAt ?? 0) <= batch.at) this.mayGo(id)
-        if (before !== undefined) this.#lost(id)
-        continue
-      }
-      const name = 'name' in after ? after.name : after.labels.client
-      this.#named(`${kind} ${name}`, id)
+      if (change.after === undefined) this.#ended(change, batch.at)
+      else this.#named(`${kind} ${'name' in change.after ? change.after.name : change.after.labels.client}`, id)
     }
     for (const event of events) {
       if (event.type === 'group.created') this.#wholeGroup(event.subject.id)
     }
+  }
+
+  #ended({ id, before }: DurableChange, at: number): void {
+    this.#gone.add(id)
+    if (before === undefined) return
+    if ('expiresAt' in before && (before.expiresAt ?? 0) <= at) this.mayGo(id)
+    if ('groupId' in before && this.#rollbacks.has(before.groupId ?? '')) this.mayGo(id)
+    this.#lost(id)
   }
 
   #named(key: string, id: string): void {

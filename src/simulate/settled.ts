@@ -14,6 +14,22 @@ export function settled(simulated: Simulated): string[] {
   return wrong
 }
 
+/** The same, and nothing that was ever made is left. */
+export function emptied(simulated: Simulated): string[] {
+  const wrong = settled(simulated)
+  const { ledger, storage, foreign } = simulated
+  for (const kind of ['volume', 'snapshot', 'hold', 'attachment'] as const) {
+    for (const { id } of ledger.all(kind)) wrong.push(`${kind} ${id} is left`)
+  }
+  const theirs = new Set(foreign.map(({ name }) => name))
+  for (const poolId of storage.poolIds) {
+    for (const { name, late } of storage.objects(poolId)) {
+      if (!late && !theirs.has(name)) wrong.push(`object ${name} is left`)
+    }
+  }
+  return wrong
+}
+
 function looseEnds(simulated: Simulated, wrong: string[]): void {
   const { hosts, machines, ledger, workload } = simulated
   if (hosts.filter((host) => host.leads).length !== 1) wrong.push('there is no single leader')
@@ -24,6 +40,11 @@ function looseEnds(simulated: Simulated, wrong: string[]): void {
   for (const { id, state, reason } of ledger.all('attachment')) {
     if (state !== 'attached' && state !== 'mounted') wrong.push(`attachment ${id} is ${state}: ${reason}`)
   }
+  const due = ledger.at - 30_000
+  if (ledger.all('volume').some(({ state, purgeAt }) => state === 'trash' && (purgeAt ?? 0) < due))
+    wrong.push('trash is left')
+  if (ledger.all('hold').some(({ expiresAt }) => expiresAt !== undefined && expiresAt < due))
+    wrong.push('a hold is left')
   for (const { id, state } of ledger.all('group')) if (state === 'pending') wrong.push(`group ${id} is pending`)
 }
 

@@ -1,3 +1,4 @@
+import type { Controller } from '../controller/controller.ts'
 import { HoldfastError } from '../model/errors.ts'
 import type { Assignment, CallBody, CallReply, Envelope, NodeCall } from '../model/node-protocol.ts'
 import type { ControllerLink } from '../node/link.ts'
@@ -16,6 +17,14 @@ export interface SimLinkParts {
   readonly machine: string
   readonly hosts: readonly ControllerHost[]
   readonly network: Network
+  readonly watch: SessionWatch
+}
+
+/** Tells whether a session is a node's current one, by what is durable. */
+export interface SessionWatch {
+  /** Undefined when that leader's word does not count. */
+  isCurrent(nodeId: string, session: string | undefined, term: number): boolean | undefined
+  fail(message: string): void
 }
 
 /** A daemon's way to the controllers: it tries them in turn until one answers its hello. */
@@ -38,7 +47,9 @@ export class SimLink implements ControllerLink {
     try {
       return await this.#ask((controller) => {
         const request = JSON.parse(sent) as { envelope: Envelope; body: CallBody<K> }
-        return controller.nodes.call(this.#parts.nodeId, name, request.envelope, request.body).then(copy)
+        return this.#watched(name, request.envelope, controller, () =>
+          controller.nodes.call(this.#parts.nodeId, name, request.envelope, request.body).then(copy),
+        )
       })
     } catch (thrown) {
       if (name === 'hello') this.#turn += 1
@@ -46,7 +57,19 @@ export class SimLink implements ControllerLink {
     }
   }
 
-  #ask<T>(work: (controller: NonNullable<ControllerHost['controller']>) => Promise<T>): Promise<T> {
+  /** A call is answered only under the session that is the current one, before or after. */
+  async #watched<T>(name: NodeCall, envelope: Envelope, { engine }: Controller, call: () => Promise<T>): Promise<T> {
+    const { watch, nodeId } = this.#parts
+    const isCurrent = () => watch.isCurrent(nodeId, envelope.session, engine.term)
+    const before = isCurrent()
+    const reply = await call()
+    if (name !== 'hello' && before === false && isCurrent() === false) {
+      watch.fail(`a call (${name}) of ${nodeId} was answered under a session that had ended`)
+    }
+    return reply
+  }
+
+  #ask<T>(work: (controller: Controller) => Promise<T>): Promise<T> {
     const { network, machine, realm } = this.#parts
     const host = this.#host
     const arrivals = network.arrivals(machine, host.name)

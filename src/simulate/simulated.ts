@@ -6,7 +6,9 @@ import type { DurableLedger } from './durable-ledger.ts'
 import type { Faults } from './faults.ts'
 import type { Machine } from './machine.ts'
 import type { Network } from './network.ts'
+import type { Operator } from './operator.ts'
 import type { Profile } from './profiles.ts'
+import type { Promises } from './promises.ts'
 import type { Storage } from './storage.ts'
 import type { Workload } from './workload.ts'
 import type { World } from './world.ts'
@@ -24,6 +26,8 @@ export interface Simulated {
   readonly api: ApiClient
   readonly faults: Faults
   readonly workload: Workload
+  readonly operator: Operator
+  readonly promises: Promises
   readonly addMachine: (name: string, nodeId: string, watchdog: boolean) => Machine
   readonly foreign: { poolId: string; name: string }[]
   readonly moods: Moods

@@ -2,13 +2,16 @@ import { MemoryDisk } from '../store/memory.ts'
 import { ApiClient } from './api-client.ts'
 import { ControllerHost } from './controller-host.ts'
 import { DurableLedger } from './durable-ledger.ts'
+import { deleteAll, makeRoom } from './ending.ts'
 import { Faults } from './faults.ts'
 import { Machine } from './machine.ts'
 import { Network } from './network.ts'
+import { Operator } from './operator.ts'
 import { PROFILES, type Profile } from './profiles.ts'
 import { Promises } from './promises.ts'
 import { setUp } from './set-up.ts'
-import { settled } from './settled.ts'
+import { emptied, settled } from './settled.ts'
+import type { SessionWatch } from './sim-link.ts'
 import type { Moods, Simulated } from './simulated.ts'
 import { Storage, type StoredObject } from './storage.ts'
 import { CountsWatch } from './watch-counts.ts'
@@ -102,7 +105,7 @@ function assemble(world: World, profile: Profile): Simulated {
         disk,
         leaseMs: LEASE_MS,
         mood: moods.store,
-        onBatch: (batch) => ledger.sent(batch),
+        onBatch: (batch) => ledger.took(batch),
       }),
   )
   const api = new ApiClient({ world, hosts, network, disk })
@@ -115,13 +118,26 @@ function assemble(world: World, profile: Profile): Simulated {
     machines,
     promises,
     foreign,
+    crowded: profile.crowded,
     containers: { world, storage, watch, acknowledged },
   })
   const faults = new Faults({ world, profile, machines, hosts, network, disk, poolIds: () => storage.poolIds })
+  const operator = new Operator({ world, ledger, api, machines })
   const kernelByBoot = (bootId: string) =>
     machines.find((machine) => machine.kernel.bootId === bootId && machine.on)?.kernel
+  const sessions: SessionWatch = {
+    isCurrent: (nodeId, session, term) =>
+      term === disk.head.term ? ledger.get('node', nodeId)?.session === session : undefined,
+    fail,
+  }
+  ledger.watch(({ events }) => {
+    for (const { type, subject } of events) {
+      const machine = machines.find(({ nodeId }) => nodeId === subject.id)
+      if (type === 'node.lost' && machine?.leased) fail(`I4: ${machine.name} counts as lost, and counts on its lease`)
+    }
+  })
   const addMachine = (name: string, nodeId: string, watchdog: boolean) => {
-    const parts = { world, name, nodeId, storage, network, hosts, watch, kernelByBoot, watchdog }
+    const parts = { world, name, nodeId, storage, network, hosts, watch, kernelByBoot, watchdog, sessions }
     const machine = new Machine({ ...parts, mood: moods.storage, leaseMs: LEASE_MS })
     machine.busy = (target) =>
       [...workload.containers].some(
@@ -130,18 +146,33 @@ function assemble(world: World, profile: Profile): Simulated {
     machines.push(machine)
     return machine
   }
-  const parts = { world, profile, disk, ledger, storage, network, hosts, machines, api, faults, workload }
+  const parts = {
+    world,
+    profile,
+    disk,
+    ledger,
+    storage,
+    network,
+    hosts,
+    machines,
+    api,
+    faults,
+    workload,
+    operator,
+    promises,
+  }
   return { ...parts, addMachine, foreign, moods }
 }
 
 async function play(simulated: Simulated): Promise<void> {
-  const { world, profile, faults, workload, network, moods } = simulated
+  const { world, profile, faults, workload, network, moods, operator } = simulated
   await setUp(simulated)
   Object.assign(network, profile.network)
   Object.assign(moods.storage, profile.storage)
   Object.assign(moods.store, profile.store)
   faults.start()
-  workload.start(5, 1500)
+  operator.start()
+  workload.start(profile.clients.count, profile.clients.pauseMs)
   await world.run(world.time + STORM_MS)
   world.trace('phase', 'the storm ends')
   workload.stop()
@@ -153,31 +184,24 @@ async function play(simulated: Simulated): Promise<void> {
   world.trace('phase', 'all containers end')
   for (const container of workload.containers) container.stopping = true
   await world.run(world.time + CALM_MS, () => workload.containers.size === 0)
-  await untilSettled(simulated, 'at the end')
-}
-
-/** An operator takes away what may keep work waiting for a reason. */
-async function makeRoom({ world, api, ledger, workload }: Simulated): Promise<void> {
-  await world.run(world.time + CALM_MS, () => workload.open === 0)
-  const nodes = ledger.all('node')
-  let left = nodes.length
-  for (const { id } of nodes) {
-    const set = { cordoned: false, attachmentLimit: 1000, bandwidth: null }
-    void api.submit({ kind: 'node.update', nodeId: id, set }).then(() => {
-      left -= 1
-    })
+  await untilSettled(simulated, 'when all containers have ended')
+  world.trace('phase', 'everything is deleted')
+  // a copy of a request may still come to pass, and make something anew
+  for (let rounds = 0; rounds < 20 && emptied(simulated).length > 0; rounds += 1) {
+    await deleteAll(simulated)
+    await world.run(world.time + 4000)
   }
-  await world.run(world.time + CALM_MS, () => left === 0)
+  await untilSettled(simulated, 'when everything is deleted', emptied)
 }
 
 /** Everything that is under way comes to an end, and then the disks are as the ledger says. */
-async function untilSettled(simulated: Simulated, when: string): Promise<void> {
+async function untilSettled(simulated: Simulated, when: string, look = settled): Promise<void> {
   const { world } = simulated
   const until = world.time + CALM_MS
   let wrong = ['nothing was looked at']
   while (world.time < until) {
     await world.run(world.time + 5000)
-    wrong = settled(simulated)
+    wrong = look(simulated)
     if (wrong.length === 0) return
   }
   world.fail(`${when}: ${wrong.join('; ')}`)
