@@ -6,6 +6,9 @@ export async function runSeeds(first: number, count: number): Promise<void> {
   for (let seed = first; seed < first + count; seed += 1) {
     const { violation, profile, lines } = await simulate({ seed })
     const again = `node scripts/simulate.ts --seed ${seed} --trace`
-    expect(violation, `seed ${seed} (${profile}); see it with: ${again}\n${lines.slice(-40).join('\n')}`).toBeUndefined()
+    expect(
+      violation,
+      `seed ${seed} (${profile}); see it with: ${again}\n${lines.slice(-40).join('\n')}`,
+    ).toBeUndefined()
   }
 }
