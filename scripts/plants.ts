@@ -147,18 +147,19 @@ export const PLANTS: readonly Plant[] = [
     ],
   },
   {
-    name: 'work-of-earlier-boot',
-    what: 'a node does work that an earlier boot of it was given',
-    changes: [{ file: 'src/controller/assignment.ts', from: ' && !isFromEarlierBoot(state, operation)', to: '' }],
-  },
-  {
-    name: 'void-work-goes-on',
-    what: 'a node goes on with work that was taken back',
+    name: 'void-work',
+    what: 'a node does work that was taken back, or given to an earlier boot of it',
     changes: [
+      { file: 'src/controller/assignment.ts', from: ' && !isFromEarlierBoot(state, operation)', to: '' },
       {
         file: 'src/node/worker.ts',
         from: 'if (this.#running.has(id)) this.#abort(id,',
         to: 'if (this.#running.has(id)) String(',
+      },
+      {
+        file: 'src/node/daemon.ts',
+        from: 'if (this.#told && this.#parts.clock.boottime() < this.#session.leaseUntil) return',
+        to: 'return',
       },
     ],
   },

@@ -155,7 +155,8 @@ export function failStep(
   const stays = leaveContent(tx, operation, detached, outcome.message)
   if (stays) {
     // the node could not let go of the volume: the work counts as running until there is proof
-    const stuck = tx.put('operation', { ...operation, overdue: true, fault })
+    const said = operation.overdue && operation.fault?.code === code && operation.fault.message === fault.message
+    const stuck = said ? operation : tx.put('operation', { ...operation, overdue: true, fault })
     return about('operation', stuck, 'operation.stuck', { code, message: outcome.message })
   }
   const failures = operation.failures + 1
@@ -195,7 +196,10 @@ function leaveContent(tx: Transaction, operation: Operation, detached: DetachPro
     if (!proven && stuckReason !== undefined && users.length === 1) {
       // while a fence runs nobody may join, whatever its node says
       const state = attachment.state === 'fencing' ? 'fencing' : 'stuck'
-      tx.put('attachment', { ...attachment, state, reason: stuckReason.slice(0, 1000) || 'unknown' })
+      const reason = stuckReason.slice(0, 1000) || 'unknown'
+      // said again and again, and new only the first time
+      if (attachment.state !== state || attachment.reason !== reason)
+        tx.put('attachment', { ...attachment, state, reason })
       stays = true
       continue
     }

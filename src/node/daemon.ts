@@ -82,7 +82,9 @@ export class NodeDaemon {
       },
       onAssignment: (assignment) => this.#assign(assignment),
     })
-    this.#reports = new Reports(this.#session, journal, clock)
+    this.#reports = new Reports(this.#session, journal, clock, (volumeId, revision) =>
+      this.table.heard(volumeId, revision),
+    )
     this.table = new VolumeTable({
       hands,
       journal,

@@ -206,21 +206,21 @@ export class Hands {
       await this.#filesystems.freeze(target, signal)
     } catch (thrown) {
       // somebody else's freeze is not ours to end; ours may have come to pass after all
-      if (asHoldfastError(thrown).code !== 'in_use') await this.#thawSurely(target)
+      if (asHoldfastError(thrown).code !== 'in_use') await this.thawSurely(target)
       throw thrown
     }
     try {
       return await work()
     } finally {
-      await this.#thawSurely(target)
+      await this.thawSurely(target)
     }
   }
 
   /** Users of a frozen filesystem hang: it is tried until it works, or nothing is mounted there any more. */
-  async #thawSurely(target: string): Promise<void> {
+  async thawSurely(target: string): Promise<void> {
     for (;;) {
       try {
-        await this.thaw(target)
+        await this.#thaw(target)
         return
       } catch {
         if (!(await this.isMounted(target))) return
@@ -229,7 +229,7 @@ export class Hands {
     }
   }
 
-  async thaw(target: string): Promise<void> {
+  async #thaw(target: string): Promise<void> {
     await this.#filesystems.thaw(target, deadline(this.#clock, 30_000))
   }
 }

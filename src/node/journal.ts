@@ -9,6 +9,8 @@ export interface SlotEntry {
   readonly mode: 'rw' | 'ro'
   readonly target: string
   readonly users: readonly { readonly door: string; readonly id: string }[]
+  /** It is being taken down: what an earlier life of the daemon began may still come to pass. */
+  readonly leaving?: boolean
   /** The emergency stop has shut it down: nothing can use it until it has been unmounted. */
   readonly stopped?: boolean
 }

@@ -17,6 +17,7 @@ export interface Caller {
 export class Reports {
   readonly #caller: Caller
   readonly #clock: Clock
+  readonly #onClaimed: (volumeId: string, revision: number) => void
   readonly #journal: Journal
   readonly #waiting = new Map<string, AttachmentReport>()
   readonly #owed: Map<string, OwedEntry>
@@ -24,8 +25,15 @@ export class Reports {
   #againSoon = false
   #settling: Promise<unknown> | undefined
 
-  constructor(caller: Caller, journal: Journal, clock: Clock) {
+  /** @param onClaimed told when a user who came unheard has been recorded, at which revision */
+  constructor(
+    caller: Caller,
+    journal: Journal,
+    clock: Clock,
+    onClaimed: (volumeId: string, revision: number) => void = () => {},
+  ) {
     this.#caller = caller
+    this.#onClaimed = onClaimed
     this.#clock = clock
     this.#journal = journal
     this.#owed = journal.entries('owed')
@@ -130,8 +138,10 @@ export class Reports {
       if (next === undefined) break
       const [id, owed] = next
       try {
-        if (owed.call === 'claim') await this.#caller.call('claim', owed.body)
-        else await this.#caller.call('release', owed.body)
+        if (owed.call === 'claim') {
+          const { revision, attachment } = await this.#caller.call('claim', owed.body)
+          this.#onClaimed(attachment.volume.id, revision)
+        } else await this.#caller.call('release', owed.body)
       } catch (thrown) {
         const error = asHoldfastError(thrown)
         if (!isRefusal(error)) throw thrown

@@ -16,6 +16,7 @@ export class SlotBook {
       slot.entry = entry
       slot.actual = 'unknown'
       slot.stopped = entry.stopped === true
+      slot.halfDown = entry.leaving === true
     }
   }
 

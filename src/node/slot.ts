@@ -19,6 +19,8 @@ export class Slot {
   keptSince: number | undefined
   /** The next try is due. */
   retrying = false
+  /** An earlier life of the daemon was taking it down: that is ended before anything else. */
+  halfDown = false
   /** Its I/O was stopped for good, by the emergency stop. */
   stopped = false
   /** Of this epoch it was proven, up to so many claims, that nothing is left here: it must not come back by itself. */
@@ -38,6 +40,7 @@ export class Slot {
     this.actual = 'down'
     this.failures = 0
     this.stopped = false
+    this.halfDown = false
   }
 
   /** Nothing is being done to it. */

@@ -234,7 +234,7 @@ export class Steps {
     const frozen = order.step === 'snapshot' || order.step === 'copy' ? order.source?.volumeId : undefined
     if (frozen === undefined) return
     await this.#parts.locks.exclusive(frozen, async (mountedAt) => {
-      if (mountedAt !== undefined) await this.#parts.hands.thaw(mountedAt).catch(() => undefined)
+      if (mountedAt !== undefined) await this.#parts.hands.thawSurely(mountedAt)
     })
   }
 }

@@ -194,7 +194,7 @@ export class VolumeTable {
     const entry = { volume, attachmentId, epoch, claims, mode, target, users }
     this.#book.write(slot, { ...entry, ...(slot.stopped ? { stopped: true } : {}) })
     try {
-      if (slot.stopped) await this.#clear(slot, entry)
+      if (slot.stopped || slot.halfDown) await this.#clear(slot, entry)
       const current = () => this.#checkCurrent(spec, revision)
       const limit = deadline(this.#parts.clock, 90_000)
       slot.path = await this.#parts.hands.up(volume, mode === 'ro', target, current, limit)
@@ -208,10 +208,14 @@ export class VolumeTable {
     return slot.path
   }
 
-  /** What the emergency stop shut down must be gone before it can be mounted anew, and then be watched over again. */
+  /**
+   * What is half taken down, or the emergency stop shut down, must be gone before it can be mounted anew, and then be
+   * watched over again.
+   */
   async #clear(slot: Slot, entry: SlotEntry): Promise<void> {
     await this.#down(slot, entry.volume, entry.target, 60_000)
     slot.stopped = false
+    slot.halfDown = false
     this.#book.write(slot, entry)
   }
 
@@ -263,6 +267,8 @@ export class VolumeTable {
   /** Once this has begun nobody may be told that it is up, even if it fails halfway. */
   async #down(slot: Slot, volume: VolumeSpec, target: string, ms: number): Promise<void> {
     if (slot.actual === 'up') slot.actual = 'unknown'
+    if (slot.entry !== undefined && slot.entry.leaving !== true)
+      this.#book.write(slot, { ...slot.entry, leaving: true })
     await this.#parts.hands.down(volume, target, deadline(this.#parts.clock, ms))
   }
 
@@ -283,7 +289,7 @@ export class VolumeTable {
         await this.#down(slot, entry.volume, entry.target, 90_000)
       } catch (thrown) {
         // it has gone all the same, and the controller is told so; the rest is done without it
-        this.#book.write(slot, { ...entry, users })
+        this.#book.write(slot, { ...entry, users, leaving: true })
         throw thrown
       }
       const { attachmentId, epoch, claims } = entry
@@ -333,12 +339,18 @@ export class VolumeTable {
     for (const slot of this.#book.all) {
       const { entry } = slot
       // a raw volume has no mount: bringing it up again finds its device, if it is there
-      if (entry === undefined || slot.actual !== 'unknown' || entry.volume.fs === 'raw') continue
+      if (entry === undefined || slot.actual !== 'unknown' || entry.volume.fs === 'raw' || slot.halfDown) continue
       const mounted = await this.#parts.hands.isMounted(entry.target).catch(() => false)
       if (!mounted || slot.actual !== 'unknown' || entry.users.length === 0) continue
       slot.actual = 'up'
       slot.path = entry.target
     }
+  }
+
+  /** The controller has recorded a user of whom it was told late, at that revision: older words do not know of it. */
+  heard(volumeId: string, revision: number): void {
+    const slot = this.#book.get(volumeId)
+    if (slot !== undefined) slot.revision = Math.max(slot.revision, revision)
   }
 
   /** Tells the controller again what is up: after a new session. */

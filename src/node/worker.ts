@@ -34,6 +34,8 @@ export class Worker {
   readonly #entries: Map<string, WorkEntry>
   readonly #telling = new Set<string>()
   readonly #lettingGo = new Set<string>()
+  /** Newest attempt of work that was ended and forgotten. */
+  readonly #forgotten = new Map<string, number>()
   #newest: Assignment | undefined
   #stopped = false
 
@@ -85,7 +87,9 @@ export class Worker {
       return
     }
     this.#record(id, { order, result: undefined })
-    if (order.cancel) {
+    // an attempt is made once, also when it was taken back for a while
+    const again = (this.#forgotten.get(id) ?? 0) >= order.attempt
+    if (order.cancel || again) {
       this.#start(order, (signal) => this.#cleanUp(order, signal))
       return
     }
@@ -112,7 +116,7 @@ export class Worker {
   /** After a start of the daemon: what was interrupted must not stand in anybody's way until the controller answers. */
   async recover(): Promise<void> {
     const interrupted = [...this.#entries.values()].filter(({ result }) => result === undefined)
-    for (const { order } of interrupted) await this.#parts.steps.recover(order).catch(() => undefined)
+    // each stands in line with what else is done to its volume, and holds up no other
     for (const { order } of interrupted) this.#start(order, (signal) => this.#cleanUp(order, signal))
   }
 
@@ -163,7 +167,10 @@ export class Worker {
     const detached = await this.#parts.steps.letGo(order ?? entry.order).catch(() => [])
     if (this.#stopped || this.#entries.get(operationId) !== entry) return
     if (order === undefined && isProven(entry.order, detached)) {
-      this.#record(operationId, undefined)
+      // before the first assignment nobody knows yet whether it is wanted still
+      if (this.#newest !== undefined) this.#record(operationId, undefined)
+      else if (entry.result !== undefined)
+        this.#record(operationId, { ...entry, result: { ...entry.result, detached } })
     } else if (order === undefined || entry.result === undefined) {
       this.#letGoLater(operationId)
     } else {
@@ -227,6 +234,8 @@ export class Worker {
 
   #record(id: string, entry: WorkEntry | undefined): void {
     this.#parts.journal.write({ kind: 'work', id, value: entry })
+    const before = this.#entries.get(id)
+    if (entry === undefined && before !== undefined) this.#forgotten.set(id, before.order.attempt)
     if (entry === undefined) this.#entries.delete(id)
     else this.#entries.set(id, entry)
   }

@@ -61,7 +61,7 @@ export class Calls {
     return new Promise<T>((resolve, reject) => {
       const answer = (ms: number, tell: () => void) => this.#caller.after(ms, tell)
       const onAbort = () => {
-        if (this.#giveUp(call, spec, answer, reject, signal)) this.#kernel.release(lane, ends)
+        if (this.#giveUp(call, spec, answer, reject, signal)) this.#kernel.release(lane, { begins, ends })
       }
       signal.addEventListener('abort', onAbort, { once: true })
       if (spec.begin !== undefined) this.#begin(spec.begin, call, begins - now)

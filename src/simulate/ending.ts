@@ -18,17 +18,8 @@ export async function makeRoom({ world, api, ledger, workload, operator }: Simul
   await world.run(world.time + PATIENCE_MS, () => left === 0 && operator.open === 0)
 }
 
-/** What is delayed in the network longest has arrived by then: a create whose caller gave up on it, say. */
-const LAST_ECHO_MS = 120_000
-
 /** Everything that was ever made is deleted, so that what is left behind shows. */
-export async function deleteAll(simulated: Simulated): Promise<void> {
-  await deleteWhatIsThere(simulated)
-  await simulated.world.run(simulated.world.time + LAST_ECHO_MS, () => false)
-  await deleteWhatIsThere(simulated)
-}
-
-async function deleteWhatIsThere({ world, api, ledger, promises }: Simulated): Promise<void> {
+export async function deleteAll({ world, api, ledger, promises }: Simulated): Promise<void> {
   let left = 0
   const ask = async (...commands: Parameters<typeof api.submit>[0][]) => {
     left += 1

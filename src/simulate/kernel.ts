@@ -65,9 +65,9 @@ export class Kernel {
     return { begins, ends: begins + ms }
   }
 
-  /** A call ended before its time: those that come next need not wait for it. */
-  release(lane: string, ends: number): void {
-    if (this.#lanes.get(lane) === ends) this.#lanes.delete(lane)
+  /** A call ended before its time: those that come next need not wait for it, but for those before it. */
+  release(lane: string, { begins, ends }: { begins: number; ends: number }): void {
+    if (this.#lanes.get(lane) === ends) this.#lanes.set(lane, begins)
   }
 
   deviceOf(poolId: string, object: string): Device | undefined {

@@ -115,12 +115,14 @@ export class ModelFilesystems implements Filesystems {
     return this.#at('freeze', target, signal, (mount) => {
       if (mount.frozen) throw new HoldfastError('in_use', `${target} is frozen already`)
       mount.frozen = true
+      this.#kernel.realm.world.trace(this.#kernel.name, `froze ${mount.device.object.name}`)
     })
   }
 
   thaw(target: string, signal: AbortSignal): Promise<void> {
     return this.#at('thaw', target, signal, (mount) => {
       mount.frozen = false
+      this.#kernel.realm.world.trace(this.#kernel.name, `thawed ${mount.device.object.name}`)
     })
   }
 

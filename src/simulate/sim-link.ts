@@ -1,6 +1,6 @@
 import type { Controller } from '../controller/controller.ts'
 import { HoldfastError } from '../model/errors.ts'
-import type { Assignment, CallBody, CallReply, Envelope, NodeCall } from '../model/node-protocol.ts'
+import type { Assignment, AttachmentReport, CallBody, CallReply, Envelope, NodeCall } from '../model/node-protocol.ts'
 import type { ControllerLink } from '../node/link.ts'
 import type { ControllerHost } from './controller-host.ts'
 import type { Network } from './network.ts'
@@ -24,6 +24,8 @@ export interface SimLinkParts {
 export interface SessionWatch {
   /** Undefined when that leader's word does not count. */
   isCurrent(nodeId: string, session: string | undefined, term: number): boolean | undefined
+  /** Whether somebody has claimed an attachment since a node looked. */
+  isVoid(proof: { attachmentId: string; epoch: number; claims: number }): boolean
   fail(message: string): void
 }
 
@@ -47,7 +49,7 @@ export class SimLink implements ControllerLink {
     try {
       return await this.#ask((controller) => {
         const request = JSON.parse(sent) as { envelope: Envelope; body: CallBody<K> }
-        return this.#watched(name, request.envelope, controller, () =>
+        return this.#watched(name, request, controller, () =>
           controller.nodes.call(this.#parts.nodeId, name, request.envelope, request.body).then(copy),
         )
       })
@@ -57,15 +59,26 @@ export class SimLink implements ControllerLink {
     }
   }
 
-  /** A call is answered only under the session that is the current one, before or after. */
-  async #watched<T>(name: NodeCall, envelope: Envelope, { engine }: Controller, call: () => Promise<T>): Promise<T> {
+  /**
+   * A call is answered only under the session that is the current one, before or after; and a proof is taken only of an
+   * epoch that nobody has claimed since.
+   */
+  async #watched<K extends NodeCall>(
+    name: K,
+    { envelope, body }: { envelope: Envelope; body: CallBody<K> },
+    { engine }: Controller,
+    call: () => Promise<CallReply<K>>,
+  ): Promise<CallReply<K>> {
     const { watch, nodeId } = this.#parts
     const isCurrent = () => watch.isCurrent(nodeId, envelope.session, engine.term)
     const before = isCurrent()
+    const stale = proofsIn(name, body).filter((proof) => before !== undefined && watch.isVoid(proof))
     const reply = await call()
     if (name !== 'hello' && before === false && isCurrent() === false) {
       watch.fail(`a call (${name}) of ${nodeId} was answered under a session that had ended`)
     }
+    const taken = stale.filter((proof) => 'refusals' in reply === false || reply.refusals[proof.index] === null)
+    for (const { attachmentId } of taken) watch.fail(`I4: a proof for ${attachmentId} was taken that is void`)
     return reply
   }
 
@@ -92,6 +105,16 @@ export class SimLink implements ControllerLink {
     if (!accepted) throw new HoldfastError('stale_session', 'this session has ended; say hello again')
     return { close: () => stream.leave() }
   }
+}
+
+type Proof = AttachmentReport & { readonly index: number }
+
+/** The proofs in the body of a call, with their places. */
+function proofsIn<K extends NodeCall>(name: K, body: CallBody<K>): Proof[] {
+  const { report } = body as CallBody<'release'>
+  const reports = name === 'attachments' ? (body as CallBody<'attachments'>).reports : []
+  if (name === 'release' && report !== undefined) reports.push(report)
+  return reports.map((each, index) => ({ ...each, index })).filter(({ state }) => state === 'detached')
 }
 
 interface StreamParts {

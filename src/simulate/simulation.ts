@@ -128,6 +128,10 @@ function assemble(world: World, profile: Profile): Simulated {
   const sessions: SessionWatch = {
     isCurrent: (nodeId, session, term) =>
       term === disk.head.term ? ledger.get('node', nodeId)?.session === session : undefined,
+    isVoid: ({ attachmentId, epoch, claims }) => {
+      const attachment = ledger.get('attachment', attachmentId)
+      return attachment !== undefined && (attachment.epoch !== epoch || attachment.claims !== claims)
+    },
     fail,
   }
   ledger.watch(({ events }) => {
@@ -187,11 +191,16 @@ async function play(simulated: Simulated): Promise<void> {
   await untilSettled(simulated, 'when all containers have ended')
   world.trace('phase', 'everything is deleted')
   // a copy of a request may still come to pass, and make something anew
-  for (let rounds = 0; rounds < 20 && emptied(simulated).length > 0; rounds += 1) {
+  for (let rounds = 0; rounds < 20; rounds += 1) {
+    if (await isEmptied(simulated)) return
     await deleteAll(simulated)
-    await world.run(world.time + 4000)
   }
   await untilSettled(simulated, 'when everything is deleted', emptied)
+}
+
+async function isEmptied(simulated: Simulated): Promise<boolean> {
+  await simulated.world.run(simulated.world.time + 4000)
+  return emptied(simulated).length === 0
 }
 
 /** Everything that is under way comes to an end, and then the disks are as the ledger says. */
