@@ -78,6 +78,15 @@ export const ERRORS = {
     exit: 6,
     retry: 'no',
   },
+  // Mesos
+  mesos_unreachable: { title: 'Mesos does not answer', status: 503, exit: 1, retry: 'later' },
+  mesos_refused: { title: 'Mesos refused the call', status: 502, exit: 1, retry: 'no' },
+  mesos_protocol: {
+    title: 'Something in the place of Mesos or ZooKeeper breaks the protocol',
+    status: 502,
+    exit: 1,
+    retry: 'later',
+  },
   // the service itself
   unknown_outcome: {
     title: 'The outcome is unknown; repeat with the same key',
