@@ -29,6 +29,7 @@ module.exports = {
       'Programs run commands; who wants them run is not their matter.',
     ),
     onlyUses('drivers', ['model', 'programs'], 'A driver is one file with one interface; it knows only storage.'),
+    onlyUses('mesos', ['model'], 'The words and protocols of Mesos; who uses them, and for what, is not their matter.'),
     {
       name: 'pure-parts-have-no-builtins',
       comment: 'No I/O, clock or randomness in model, ledger and placement: pass values in.',

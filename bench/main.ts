@@ -1,6 +1,7 @@
 import { type Line, ratio, table } from './figures.ts'
 import { benchHolds } from './holds.ts'
 import { benchHttp } from './http.ts'
+import { benchMesos } from './mesos.ts'
 import { benchMounts } from './mounts.ts'
 import { benchScale } from './scale.ts'
 
@@ -14,6 +15,7 @@ const BENCHES: Record<string, () => Promise<Line[]>> = {
     return lines
   },
   http: () => benchHttp(CALLERS),
+  mesos: benchMesos,
   mounts: benchMounts,
   scale: benchScale,
 }

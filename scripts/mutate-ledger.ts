@@ -262,7 +262,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'group: one more than sixteen',
-    file: 'ledger/volumes.ts',
+    file: 'ledger/volume-create.ts',
     from: 'length > MAX_GROUP',
     to: 'length > MAX_GROUP + 1',
   },

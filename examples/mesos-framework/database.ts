@@ -7,7 +7,7 @@ export interface DatabaseState {
   /** Id of the volume, once there is one. */
   volumeId?: string
   /** The CREATE_DISK that is under way. */
-  operationId?: string
+  operation?: { id: string; agentId: string; providerId: string }
   /** The task that runs, or may be running; on an agent that is cut off it may be replaced once the volume is free. */
   task?: { id: string; agentId: string; hostname: string; unreachable?: boolean }
 }
@@ -39,6 +39,8 @@ const RUNNING_NO_MORE = new Set([
   'TASK_ERROR',
 ])
 
+const PAUSE_MS = 5000
+
 /** An operation in one of these may still come to its end. */
 const UNDECIDED = new Set(['OPERATION_PENDING', 'OPERATION_RECOVERING', 'OPERATION_UNREACHABLE'])
 
@@ -51,12 +53,17 @@ export class Database {
   readonly #wish: DatabaseWish
   readonly #state: DatabaseState
   readonly #save: () => void
+  readonly #now: () => number
   readonly #held = new Map<string, Offer>()
+  /** Until then no capacity is asked for: what was refused just now would be refused again. */
+  #pausedUntil = 0
 
-  constructor(wish: DatabaseWish, state: DatabaseState, save: () => void) {
+  /** @param now milliseconds since whenever */
+  constructor(wish: DatabaseWish, state: DatabaseState, save: () => void, now: () => number) {
     this.#wish = wish
     this.#state = state
     this.#save = save
+    this.#now = now
   }
 
   rescinded(offerId: string): void {
@@ -67,19 +74,22 @@ export class Database {
     this.#held.clear()
   }
 
-  /** What to do with new offers. The disk and the processor may come in two offers of one agent: keep what may serve. */
+  /** What to do with new offers: take, keep for a moment, or decline for five seconds. */
   offered(offers: readonly Offer[]): Step[] {
     for (const offer of offers) this.#held.set(offer.id.value, offer)
-    const step = this.#next()
-    const declined = [...this.#held.values()].filter((offer) => !this.#mayServe(offer))
-    for (const offer of declined) this.#held.delete(offer.id.value)
-    const decline = declined.map((offer) => offer.id)
-    return [
-      ...(step === undefined ? [] : [step]),
-      ...(decline.length === 0
-        ? []
-        : [{ call: { type: 'DECLINE', decline: { offer_ids: decline } }, why: 'of no use' }]),
-    ]
+    const step = this.#next() ?? this.#askForMore(offers)
+    const useless = [...this.#held.values()].filter((offer) => !this.#mayServe(offer)).map(({ id }) => id)
+    for (const { value } of useless) this.#held.delete(value)
+    const decline: Step = { call: { type: 'DECLINE', decline: { offer_ids: useless } }, why: 'of no use' }
+    return [...(step === undefined ? [] : [step]), ...(useless.length === 0 ? [] : [decline])]
+  }
+
+  /** The disk and the processor may come in two offers of one agent, and we may have declined the other one before. */
+  #askForMore(offers: readonly Offer[]): Step | undefined {
+    const { volumeId } = this.#state
+    if (this.#isBusy() || volumeId === undefined) return undefined
+    if (!offers.some((offer) => diskOf(offer, volumeId) !== undefined)) return undefined
+    return { call: { type: 'REVIVE' }, why: 'the volume is here, its task needs more' }
   }
 
   /** A status of our CREATE_DISK. */
@@ -89,36 +99,37 @@ export class Database {
     message?: string
     converted_resources?: Resource[]
   }) {
-    if (status.operation_id?.value !== this.#state.operationId) return
+    if (status.operation_id === undefined || status.operation_id.value !== this.#state.operation?.id) return
     if (UNDECIDED.has(status.state)) return
-    delete this.#state.operationId
+    delete this.#state.operation
+    if (status.state === 'OPERATION_FAILED') this.#pausedUntil = this.#now() + PAUSE_MS
     const made = status.converted_resources?.find((resource) => resource.disk?.source?.id !== undefined)
     const id = made?.disk?.source?.id
     if (status.state === 'OPERATION_FINISHED' && id !== undefined) this.#state.volumeId = id
     this.#save()
   }
 
-  /** A status of our task. */
-  task(status: { task_id: { value: string }; state: string }): void {
+  /** A status of our task. @returns whether it is an earlier task of ours that is still there, and has to go */
+  task(status: { task_id: { value: string }; state: string }): boolean {
     const { task } = this.#state
-    if (task === undefined || status.task_id.value !== task.id) return
+    if (status.task_id.value !== task?.id) return !RUNNING_NO_MORE.has(status.state)
     task.unreachable = status.state === 'TASK_UNREACHABLE'
     if (RUNNING_NO_MORE.has(status.state)) delete this.#state.task
     this.#save()
+    return false
   }
 
   /** A task that is cut off is replaced as soon as the volume is offered: then it is proven that it writes no more. */
   #isBusy(): boolean {
-    const { task, operationId } = this.#state
-    return operationId !== undefined || (task !== undefined && task.unreachable !== true)
+    const { task, operation } = this.#state
+    return operation !== undefined || (task !== undefined && task.unreachable !== true)
   }
 
   #mayServe(offer: Offer): boolean {
     const { volumeId } = this.#state
-    if (this.#isBusy()) return false
-    if (volumeId === undefined) return rawOf(offer, this.#wish) !== undefined
-    const agents = [...this.#held.values()].filter((each) => diskOf(each, volumeId) !== undefined)
-    return agents.length === 0 || agents.some((each) => each.agent_id.value === offer.agent_id.value)
+    if (this.#isBusy() || volumeId === undefined) return false
+    const here = [...this.#held.values()].filter((each) => each.agent_id.value === offer.agent_id.value)
+    return here.some((each) => diskOf(each, volumeId) !== undefined)
   }
 
   #next(): Step | undefined {
@@ -128,16 +139,17 @@ export class Database {
   }
 
   #createDisk(): Step | undefined {
+    if (this.#now() < this.#pausedUntil) return undefined
     for (const offer of this.#held.values()) {
       const raw = rawOf(offer, this.#wish)
       if (raw === undefined) continue
       this.#held.delete(offer.id.value)
-      const operationId = `create-${randomUUID()}`
-      this.#state.operationId = operationId
+      const id = `create-${randomUUID()}`
+      this.#state.operation = { id, agentId: offer.agent_id.value, providerId: raw.provider_id?.value ?? '' }
       this.#save()
       const source = { ...raw, scalar: { value: this.#wish.sizeMiB } }
       const create = { source, target_type: 'MOUNT', target_profile: this.#wish.profile }
-      const operation = { type: 'CREATE_DISK', id: { value: operationId }, create_disk: create }
+      const operation = { type: 'CREATE_DISK', id: { value: id }, create_disk: create }
       return accept([offer], [operation], `a volume is made through ${offer.hostname}`)
     }
     return undefined

@@ -31,7 +31,7 @@ const wish: DatabaseWish = {
 }
 const state = load(values.state)
 const save = () => store(values.state, state)
-const database = new Database(wish, state, save)
+const database = new Database(wish, state, save, () => performance.now())
 const stop = new AbortController()
 process.once('SIGTERM', () => stop.abort()).once('SIGINT', () => stop.abort())
 
@@ -81,7 +81,7 @@ async function handle(event: SchedulerEvent, subscription: Subscription): Promis
     case 'UPDATE_OPERATION_STATUS':
       return operationUpdate(member.status as OperationStatus, subscription)
     case 'ERROR':
-      throw new Error(String(member.message))
+      return refused(String(member.message))
     default:
       return undefined
   }
@@ -106,12 +106,23 @@ interface OperationStatus {
 }
 
 async function taskUpdate(status: TaskStatus, subscription: Subscription): Promise<void> {
-  say('task', { id: status.task_id.value, state: status.state, message: status.message })
-  database.task(status)
-  if (status.uuid === undefined) return
-  const acknowledge = { agent_id: status.agent_id, task_id: status.task_id, uuid: status.uuid }
-  await call(subscription, { type: 'ACKNOWLEDGE', acknowledge })
+  const { agent_id, task_id, uuid } = status
+  say('task', { id: task_id.value, state: status.state, message: status.message })
+  const mustGo = database.task(status)
+  if (uuid !== undefined) await call(subscription, { type: 'ACKNOWLEDGE', acknowledge: { agent_id, task_id, uuid } })
+  // it was cut off, its volume was taken from it and another has it: it is of no use any more
+  if (mustGo) await call(subscription, { type: 'KILL', kill: { agent_id, task_id } })
   await call(subscription, { type: 'REVIVE' })
+}
+
+/** The master ends the subscription. A framework that it has removed begins anew; its volume is still there. */
+function refused(message: string): never {
+  if (message.includes('has been removed') || message.includes('completed')) {
+    delete state.frameworkId
+    delete state.task
+    save()
+  }
+  throw new Error(message)
 }
 
 async function operationUpdate(status: OperationStatus, subscription: Subscription): Promise<void> {
@@ -122,7 +133,8 @@ async function operationUpdate(status: OperationStatus, subscription: Subscripti
     const acknowledge = { agent_id, resource_provider_id, operation_id, uuid: status.uuid.value }
     await call(subscription, { type: 'ACKNOWLEDGE_OPERATION_STATUS', acknowledge_operation_status: acknowledge })
   }
-  await call(subscription, { type: 'REVIVE' })
+  // what was refused is asked for again when its offer comes back by itself
+  if (status.state !== 'OPERATION_FAILED') await call(subscription, { type: 'REVIVE' })
 }
 
 /** After a fail-over: what became of the task and of the operation that an earlier instance began? */
@@ -131,8 +143,12 @@ async function reconcile(subscription: Subscription): Promise<void> {
     const tasks = [{ task_id: { value: state.task.id }, agent_id: { value: state.task.agentId } }]
     await call(subscription, { type: 'RECONCILE', reconcile: { tasks } })
   }
-  if (state.operationId !== undefined) {
-    const operations = [{ operation_id: { value: state.operationId } }]
+  if (state.operation !== undefined) {
+    const { id, agentId, providerId } = state.operation
+    // with both ids, or the master says "unknown" of an operation whose agent is only unreachable
+    const operations = [
+      { operation_id: { value: id }, agent_id: { value: agentId }, resource_provider_id: { value: providerId } },
+    ]
     await call(subscription, { type: 'RECONCILE_OPERATIONS', reconcile_operations: { operations } })
   }
 }

@@ -1,10 +1,12 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
+import type { Controller } from '../controller/controller.ts'
 import { HoldfastError } from '../model/errors.ts'
 import { HttpLink } from '../node/http-link.ts'
 import { runController } from './run-controller.ts'
 import { type RunningNode, runNode } from './run-node.ts'
+import { type RunningProvider, runProvider } from './run-provider.ts'
 
 /** Longest path of a unix socket (unix(7), sun_path is 108 bytes with its NUL). */
 const MAX_SOCKET_PATH = 107
@@ -21,6 +23,8 @@ export interface DevOptions {
   readonly poolIops?: number
   /** Name of the Docker volume plugin, or `off`. */
   readonly docker: string | 'off'
+  /** URLs of Mesos agents: the first node is the first one's, and so on. */
+  readonly mesos?: readonly string[]
   /** 0: any free one. */
   readonly port?: number
   readonly leaseMs?: number
@@ -32,6 +36,10 @@ export interface DevNode {
   readonly mountRoot: string
   /** Docker's plugin socket. */
   readonly docker: string | null
+  /** For other processes of the machine. */
+  readonly socket: string
+  /** URL of the Mesos agent that it provides for. */
+  readonly mesos: string | null
 }
 
 /** What the ready line says. */
@@ -45,6 +53,7 @@ export interface DevReady {
 }
 
 export interface RunningDev extends DevReady {
+  readonly controller: Controller
   readonly running: readonly RunningNode[]
   stop(): Promise<void>
 }
@@ -55,7 +64,7 @@ export interface RunningDev extends DevReady {
  */
 export async function runDev(options: DevOptions): Promise<RunningDev> {
   const dir = resolve(options.dir)
-  const nodes = Array.from({ length: options.nodes }, (_, index) => devNode(dir, index + 1, options.docker))
+  const nodes = Array.from({ length: options.nodes }, (_, index) => devNode(dir, index, options))
   checkSocketPaths(dir, nodes)
   const closers: (() => Promise<void>)[] = []
   const stop = async () => {
@@ -90,30 +99,37 @@ export async function runDev(options: DevOptions): Promise<RunningDev> {
     } finally {
       await link.close()
     }
-    return { api, token, tokenFile: join(state, 'admin.token'), pool: POOL, nodes, running, stop }
+    for (const node of nodes) {
+      const provider = node.mesos === null ? undefined : await startProvider(dir, node, node.mesos, api, log)
+      if (provider !== undefined) closers.push(() => provider.stop())
+    }
+    const ready = { api, token, tokenFile: join(state, 'admin.token'), pool: POOL, nodes }
+    return { ...ready, controller: controller.controller, running, stop }
   } catch (thrown) {
     await stop()
     throw thrown
   }
 }
 
-function devNode(dir: string, number: number, docker: string): DevNode {
-  const name = `node-${number}`
+function devNode(dir: string, index: number, { docker, mesos = [] }: DevOptions): DevNode {
+  const name = `node-${index + 1}`
   return {
     name,
     mountRoot: join(dir, name, 'mnt'),
     docker: docker === 'off' ? null : join(dir, name, 'plugins', `${docker}.sock`),
+    socket: join(dir, name, 'node.sock'),
+    mesos: mesos[index] ?? null,
   }
 }
 
 /** A path that is too long would fail with a bare EINVAL when the socket is made. */
 function checkSocketPaths(dir: string, nodes: readonly DevNode[]): void {
-  for (const { docker } of nodes) {
-    const length = docker === null ? 0 : Buffer.byteLength(docker)
+  for (const path of nodes.flatMap(({ docker, socket }) => [socket, docker ?? ''])) {
+    const length = Buffer.byteLength(path)
     if (length <= MAX_SOCKET_PATH) continue
     throw new HoldfastError(
       'invalid_option',
-      `directory ${dir} makes the socket path ${docker} ${length} bytes long; at most ${MAX_SOCKET_PATH} are possible: choose a shorter one`,
+      `directory ${dir} makes the socket path ${path} ${length} bytes long; at most ${MAX_SOCKET_PATH} are possible: choose a shorter one`,
     )
   }
 }
@@ -132,8 +148,20 @@ function startNode(
     mountRoots: [],
     labels: {},
     leaseMs,
+    socket: node.socket,
     log: log.child({ node: node.name }),
     ...(node.docker === null ? {} : { docker: { socket: node.docker, roles: ['default'], trashHours: 24 } }),
+  })
+}
+
+function startProvider(dir: string, node: DevNode, agent: string, api: string, log: Logger): Promise<RunningProvider> {
+  return runProvider({
+    agent,
+    api,
+    state: join(dir, node.name, 'mesos'),
+    nodeSocket: node.socket,
+    credential: join(dir, node.name, 'state'),
+    log: log.child({ node: node.name }),
   })
 }
 

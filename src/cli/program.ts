@@ -81,6 +81,11 @@ const NOUNS: readonly Noun[] = [
     load: async () => (await import('./commands/daemons.ts')).defineController,
   },
   {
+    name: 'mesos',
+    summary: 'external storage as resources of Mesos',
+    load: async () => (await import('./commands/mesos.ts')).defineMesos,
+  },
+  {
     name: 'dev',
     summary: 'try things out: a controller, nodes and a pool in one process',
     load: async () => (await import('./commands/daemons.ts')).defineDev,

@@ -2,6 +2,7 @@ import { mkdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createDockerDoor } from '../doors/docker/door.ts'
+import { createLocalDoor } from '../doors/local/local-door.ts'
 import { createLoopDriver } from '../drivers/loop.ts'
 import { HoldfastError } from '../model/errors.ts'
 import { nodeCredential } from '../node/credential.ts'
@@ -49,6 +50,8 @@ export interface NodeOptions {
   readonly watchdogSysfs?: string | undefined
   readonly leaseMs: number
   readonly docker?: DockerDoorOptions | undefined
+  /** Unix socket for other processes of this machine, such as the provider for Mesos. */
+  readonly socket?: string | undefined
   readonly log: Logger
 }
 
@@ -78,7 +81,7 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
     throw new HoldfastError('forbidden', 'the node daemon mounts filesystems and must run as root')
   }
   const directory = prepareDirectory(options.state)
-  const lock = new DirectoryLock(directory)
+  const lock = new DirectoryLock(directory, 'node')
   closers.push(() => lock.release())
   const machine = machineId(directory)
   const survivors = await endSurvivors(machine)
@@ -119,6 +122,11 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
   if (watchdog !== undefined) closers.push(() => watchdog.close(daemon.reliesOnWatchdog))
   daemon.start()
   closers.push(() => daemon.stop())
+  if (options.socket !== undefined) {
+    const door = createLocalDoor({ node: daemon, mountRoot, socket: options.socket, log })
+    await door.listen()
+    closers.push(() => door.close())
+  }
   if (options.docker !== undefined) {
     const { socket, roles, trashHours, api } = options.docker
     const config = { roles, trashHours, ...(api === undefined ? {} : { api }) }

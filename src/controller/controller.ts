@@ -6,12 +6,15 @@ import { Conductor } from './conductor.ts'
 import { Engine } from './engine.ts'
 import { Housekeeper } from './housekeeper.ts'
 import { Inventories } from './inventories.ts'
+import { ProviderReports } from './mesos/provider-reports.ts'
+import { ProviderStreams } from './mesos/provider-streams.ts'
 import { NodeService } from './node-service.ts'
 import { ProgressBoard } from './progress.ts'
 import { Sessions } from './sessions.ts'
 
 export const DEFAULT_LEASE_MS = 15_000
 const RESTART_MS = 1000
+const DEFAULT_PRINCIPAL = 'holdfast'
 
 export interface ControllerParts {
   readonly store: Store
@@ -20,6 +23,8 @@ export interface ControllerParts {
   readonly newUuid: () => string
   readonly leaseMs?: number
   readonly trustClock?: boolean
+  /** Principal of all reservations and persistences that Mesos is shown; `holdfast` if not given. */
+  readonly mesosPrincipal?: string
   /** Told what an operator should know: stepping down, coming back. */
   readonly onState?: (state: 'leading' | 'down', error: HoldfastError | undefined) => void
 }
@@ -31,6 +36,9 @@ export class Controller {
   readonly progress = new ProgressBoard()
   readonly inventories: Inventories
   readonly nodes: NodeService
+  readonly mesosPrincipal: string
+  readonly providers: ProviderStreams
+  readonly providerReports = new ProviderReports()
   readonly store: Store
   readonly #conductor: Conductor
   readonly #housekeeper: Housekeeper
@@ -45,6 +53,8 @@ export class Controller {
     this.sessions = new Sessions(this.engine, parts.clock, parts.leaseMs ?? DEFAULT_LEASE_MS)
     this.inventories = new Inventories(this.engine, parts.clock)
     this.nodes = new NodeService({ ...this, newSession: parts.newUuid })
+    this.mesosPrincipal = parts.mesosPrincipal ?? DEFAULT_PRINCIPAL
+    this.providers = new ProviderStreams(this.engine, parts.clock, this.mesosPrincipal)
     this.#conductor = new Conductor({ ...parts, engine: this.engine, sessions: this.sessions })
     this.#housekeeper = new Housekeeper({ ...parts, engine: this.engine })
     this.engine.onDown((error) => this.#down(error))
@@ -82,6 +92,7 @@ export class Controller {
     this.#conductor.stop()
     this.#housekeeper.stop()
     this.sessions.closeAll()
+    this.providers.closeAll()
   }
 
   /** Stepped down: what was in memory may not be true. Load it anew, and lead again if nobody else does. */

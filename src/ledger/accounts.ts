@@ -1,5 +1,6 @@
 import type { Attachment } from '../model/attachment.ts'
 import { type Hold, holdRemainder } from '../model/hold.ts'
+import type { Provider } from '../model/mesos.ts'
 import { roleAndAncestors } from '../model/names.ts'
 import type { RecordKind } from '../model/records.ts'
 
@@ -80,6 +81,11 @@ export function footprint(kind: RecordKind, record: unknown): Entry[] {
         [nodeAttachments(nodeId), 1],
         [nodeBandwidth(nodeId), bandwidth],
       ]
+    }
+    case 'provider': {
+      // tasks of an agent take bandwidth of its node beside what attachments take
+      const { nodeId, bandwidth } = record as Provider
+      return [[nodeBandwidth(nodeId), bandwidth]]
     }
     default:
       return []

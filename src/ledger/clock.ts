@@ -10,8 +10,13 @@ export type ClockCommand =
   | { kind: 'clock.suspend'; from: number; to: number }
   | { kind: 'clock.confirm' }
   | { kind: 'keys.expire'; ids: string[] }
+  /** Nobody will ask again under these keys. */
+  | { kind: 'keys.forget'; ids: string[] }
 
 type Of<K extends ClockCommand['kind']> = Extract<ClockCommand, { kind: K }>
+
+/** When a key ends that is kept until somebody says that nobody will ask again. */
+export const UNTIL_FORGOTTEN = Number.MAX_SAFE_INTEGER
 
 /** A step forward of more than this suspends every expiry until an operator confirms the clock. */
 export const FORWARD_JUMP_MS = 60 * 60 * 1000
@@ -55,5 +60,14 @@ export function expireKeys(tx: Transaction, command: Of<'keys.expire'>): Outcome
   return {
     answer: null,
     event: { type: 'keys.expired', subject: { kind: 'key', id: 'key' }, data: { count: command.ids.length } },
+  }
+}
+
+/** Not being there is a success. */
+export function forgetKeys(tx: Transaction, command: Of<'keys.forget'>): Outcome<null> {
+  for (const id of command.ids) if (tx.get('key', id) !== undefined) tx.remove('key', id)
+  return {
+    answer: null,
+    event: { type: 'keys.forgotten', subject: { kind: 'key', id: 'key' }, data: { count: command.ids.length } },
   }
 }

@@ -4,6 +4,8 @@ import type { HoldCommand } from './holds.ts'
 import type { NodeCommand } from './nodes.ts'
 import type { OperationCommand } from './operations.ts'
 import type { PoolCommand } from './pools.ts'
+import type { ProfileCommand } from './profiles.ts'
+import type { ProviderCommand } from './providers.ts'
 import type { RoleCommand } from './roles.ts'
 import type { SnapshotCommand } from './snapshots.ts'
 import type { TokenCommand } from './tokens.ts'
@@ -21,5 +23,7 @@ export type Command =
   | OperationCommand
   | TokenCommand
   | ClockCommand
+  | ProfileCommand
+  | ProviderCommand
 
 export type CommandOf<K extends Command['kind']> = Extract<Command, { kind: K }>

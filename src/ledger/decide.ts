@@ -2,21 +2,22 @@ import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { LedgerEvent } from '../model/event.ts'
 import type { Change, KeyRecord } from '../model/records.ts'
 import { claim, forceDetach, leaseEnded, reportAttachment, unclaim } from './attachments.ts'
-import { confirmClock, expireKeys, expirySuspended, suspendExpiry, tickClock } from './clock.ts'
+import { confirmClock, expireKeys, expirySuspended, forgetKeys, suspendExpiry, tickClock } from './clock.ts'
 import type { Command, CommandOf } from './commands.ts'
 import { createHold, releaseHold } from './holds.ts'
 import { joinNode, loseNode, openSession, removeNode, setReach, updateNode } from './nodes.ts'
 import { assign, cancel, markOverdue, prune, requeue, result, startFence, stopFence } from './operations.ts'
 import type { Outcome } from './outcome.ts'
 import { createPool, deletePool, markPool, reportPool, updatePool } from './pools.ts'
+import { deleteProfile, setProfile } from './profiles.ts'
+import { forgetProvider, reserve, setBandwidth, setGuard, setProvider } from './providers.ts'
 import { deleteRole, setRole } from './roles.ts'
 import { createSnapshot, deleteSnapshot } from './snapshots.ts'
 import type { LedgerState } from './state.ts'
 import { createToken, revokeToken } from './tokens.ts'
 import { type Context, Transaction } from './transaction.ts'
+import { createGroup, createVolume } from './volume-create.ts'
 import {
-  createGroup,
-  createVolume,
   deleteVolume,
   findVolume,
   importVolume,
@@ -24,6 +25,7 @@ import {
   purgeVolume,
   releaseVolume,
   resizeVolume,
+  setVolumeMesos,
   undeleteVolume,
   updateVolume,
 } from './volumes.ts'
@@ -49,6 +51,7 @@ const HANDLERS: Handlers = {
   'volume.create': createVolume,
   'group.create': createGroup,
   'volume.update': updateVolume,
+  'volume.mesos': setVolumeMesos,
   'volume.resize': resizeVolume,
   'volume.delete': deleteVolume,
   'volume.undelete': undeleteVolume,
@@ -78,6 +81,14 @@ const HANDLERS: Handlers = {
   'clock.suspend': suspendExpiry,
   'clock.confirm': confirmClock,
   'keys.expire': expireKeys,
+  'keys.forget': forgetKeys,
+  'profile.set': setProfile,
+  'profile.delete': deleteProfile,
+  'provider.set': setProvider,
+  'provider.reserve': reserve,
+  'provider.bandwidth': setBandwidth,
+  'provider.forget': forgetProvider,
+  'guard.set': setGuard,
 }
 
 /** Idempotency of one command (invariant I7). The digests are made by the caller. */
@@ -86,7 +97,7 @@ export interface Key {
   readonly id: string
   /** Digest of the parameters as they were sent. */
   readonly fingerprint: string
-  /** ms since 1970. */
+  /** ms since 1970; `UNTIL_FORGOTTEN`: not by the time. */
   readonly expiresAt: number
 }
 

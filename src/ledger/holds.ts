@@ -2,9 +2,10 @@ import { HoldfastError } from '../model/errors.ts'
 import { type Hold, holdRemainder } from '../model/hold.ts'
 import { checkRole } from '../model/names.ts'
 import { formatCount, formatMiB } from '../model/units.ts'
-import type { Volume } from '../model/volume.ts'
+import { type Draw, MAX_DRAWS } from '../model/volume.ts'
 import { checkExpiry } from './clock.ts'
 import { about, type Outcome } from './outcome.ts'
+import type { LedgerState } from './state.ts'
 import type { Transaction } from './transaction.ts'
 
 export type HoldCommand =
@@ -65,7 +66,7 @@ export function drawOnHold(
   tx: Transaction,
   holdId: string,
   want: { poolId: string; role: string; sizeMiB: number; iops: number },
-): NonNullable<Volume['draw']> {
+): Draw[] {
   const hold = tx.need('hold', holdId)
   if (hold.poolId !== want.poolId || hold.role !== want.role) {
     throw new HoldfastError(
@@ -81,13 +82,51 @@ export function drawOnHold(
       { left: rest, asked: { sizeMiB: want.sizeMiB, iops: want.iops } },
     )
   }
-  tx.put('hold', { ...hold, drawnMiB: hold.drawnMiB + want.sizeMiB, drawnIops: hold.drawnIops + want.iops })
-  return { holdId, sizeMiB: want.sizeMiB, iops: want.iops }
+  return [draw(tx, hold, want.sizeMiB, want.iops)]
 }
 
-/** Gives a draw back to its hold, if the hold is still there. */
-export function returnDraw(tx: Transaction, draw: Volume['draw']): void {
-  const hold = draw === undefined ? undefined : tx.get('hold', draw.holdId)
-  if (draw === undefined || hold === undefined) return
-  tx.put('hold', { ...hold, drawnMiB: hold.drawnMiB - draw.sizeMiB, drawnIops: hold.drawnIops - draw.iops })
+/** Of these holds those that a volume may draw on by itself: the oldest ones with something left. */
+export function drawable(holds: readonly Hold[]): Hold[] {
+  const left = holds.filter((hold) => hold.drawnMiB < hold.sizeMiB || hold.drawnIops < hold.iops)
+  left.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+  return left.slice(0, MAX_DRAWS)
+}
+
+/** Draws on the role's own holds in the pool, oldest first, as far as they go; the rest is taken of what is free. */
+export function drawOnOwnHolds(
+  tx: Transaction,
+  want: { poolId: string; role: string; sizeMiB: number; iops: number },
+): Draw[] {
+  let { sizeMiB, iops } = want
+  const draws: Draw[] = []
+  for (const hold of drawable(holdsOf(tx.state, want.poolId, want.role))) {
+    const rest = holdRemainder(hold)
+    const part = { sizeMiB: Math.min(sizeMiB, rest.sizeMiB), iops: Math.min(iops, rest.iops) }
+    if (part.sizeMiB === 0 && part.iops === 0) continue
+    draws.push(draw(tx, hold, part.sizeMiB, part.iops))
+    sizeMiB -= part.sizeMiB
+    iops -= part.iops
+  }
+  return draws
+}
+
+function holdsOf(state: LedgerState, poolId: string, role: string): Hold[] {
+  return [...state.holdsByPool.get(poolId)]
+    .map((id) => state.get('hold', id))
+    .filter((hold) => hold !== undefined)
+    .filter((hold) => hold.role === role)
+}
+
+function draw(tx: Transaction, hold: Hold, sizeMiB: number, iops: number): Draw {
+  tx.put('hold', { ...hold, drawnMiB: hold.drawnMiB + sizeMiB, drawnIops: hold.drawnIops + iops })
+  return { holdId: hold.id, sizeMiB, iops }
+}
+
+/** Gives what was drawn back, to the holds that are still there. */
+export function returnDraws(tx: Transaction, draws: readonly Draw[]): void {
+  for (const { holdId, sizeMiB, iops } of draws) {
+    const hold = tx.get('hold', holdId)
+    if (hold === undefined) continue
+    tx.put('hold', { ...hold, drawnMiB: hold.drawnMiB - sizeMiB, drawnIops: hold.drawnIops - iops })
+  }
 }

@@ -1,9 +1,9 @@
 import type { Operation } from '../model/operation.ts'
 import type { Fault, Group, Volume } from '../model/volume.ts'
 import { startDelete, startSnapshotDelete } from './deletions.ts'
-import { returnDraw } from './holds.ts'
 import { about, type Outcome } from './outcome.ts'
 import type { Transaction } from './transaction.ts'
+import { removeVolume } from './volume-end.ts'
 
 export function succeeded(tx: Transaction, operation: Operation, data: Record<string, unknown>): Outcome<Operation> {
   const ended = end(tx, operation, 'succeeded', undefined)
@@ -23,6 +23,8 @@ export function failed(
   if (operation.kind === 'provision' || operation.kind === 'import') {
     const volume = tx.put('volume', { ...tx.need('volume', id), state: 'error', fault })
     if (operation.kind === 'provision') settleGroup(tx, volume)
+    // nobody knows its name but the framework, which is told of the failure and tries again
+    if (volume.mesos !== undefined && operation.kind === 'provision') startDelete(tx, tx.need('volume', id))
   } else if (operation.kind === 'snapshot') {
     tx.put('snapshot', { ...tx.need('snapshot', id), state: 'error', fault })
   } else if (operation.kind === 'grow') {
@@ -47,9 +49,7 @@ export function cancelled(tx: Transaction, operation: Operation, facts: { sizeMi
   } else if (operation.kind === 'snapshot') {
     startSnapshotDelete(tx, tx.need('snapshot', id))
   } else if (operation.kind === 'import') {
-    const volume = tx.need('volume', id)
-    returnDraw(tx, volume.draw)
-    tx.remove('volume', id)
+    removeVolume(tx, tx.need('volume', id))
   } else if (operation.kind === 'grow') {
     revertGrow(tx, operation, operation.attempt === 0 ? Number(operation.detail.fromMiB) : facts.sizeMiB)
   }

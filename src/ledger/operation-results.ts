@@ -2,11 +2,11 @@ import { ERRORS, type ErrorCode, isErrorCode } from '../model/errors.ts'
 import type { DetachProof } from '../model/node-protocol.ts'
 import type { Operation } from '../model/operation.ts'
 import type { Volume, VolumeFs } from '../model/volume.ts'
-import { returnDraw } from './holds.ts'
 import { cancelled, failed, leaveGroup, succeeded } from './operation-end.ts'
 import { about, type Outcome } from './outcome.ts'
 import { dropUser, removeAttachment, usedBy } from './proof.ts'
 import type { Transaction } from './transaction.ts'
+import { removeVolume } from './volume-end.ts'
 
 /** How a step ended on its node. */
 export type StepOutcome =
@@ -58,8 +58,7 @@ export function finishStep(
       return imported(tx, operation, facts)
     case 'delete': {
       const volume = tx.need('volume', operation.subject.id)
-      returnDraw(tx, volume.draw)
-      tx.remove('volume', volume.id)
+      removeVolume(tx, volume)
       leaveGroup(tx, volume)
       return succeeded(tx, operation, { volume: volume.name, sizeMiB: volume.sizeMiB })
     }

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../model/errors.ts'
+import type { PoolMesos } from '../model/mesos.ts'
 import { parsePoolName } from '../model/names.ts'
 import type { Fence, Pool, PoolCapabilities } from '../model/pool.ts'
 import { poolLimitMiB } from '../model/pool.ts'
@@ -20,6 +21,7 @@ export type PoolCommand =
       reserveMiB: number
       fence: Fence
       labels: Record<string, string>
+      mesos?: PoolMesos | undefined
       /** Node that is to write the marker; without it the pool stays unmarked. */
       markOn: string | undefined
     }
@@ -48,7 +50,10 @@ export type PoolUpdate = Partial<
     | 'driver'
     | 'state'
   >
->
+> & {
+  /** Null: not shown to Mesos any more. */
+  mesos?: PoolMesos | null
+}
 
 type Of<K extends PoolCommand['kind']> = Extract<PoolCommand, { kind: K }>
 
@@ -73,6 +78,7 @@ export function createPool(tx: Transaction, command: Of<'pool.create'>): Outcome
     reserveMiB: command.reserveMiB,
     fence: command.fence,
     labels: command.labels,
+    ...(command.mesos === undefined ? {} : { mesos: command.mesos }),
     state: 'active',
     marked: false,
     createdAt: tx.now,
@@ -85,7 +91,9 @@ export function createPool(tx: Transaction, command: Of<'pool.create'>): Outcome
 
 /** Capacity, IOPS and quotas are facts: lowering them is recorded, and may put the pool into deficit. */
 export function updatePool(tx: Transaction, command: Of<'pool.update'>): Outcome<Pool> {
-  const record = { ...tx.need('pool', command.poolId), ...command.set }
+  const { mesos: before, ...kept } = tx.need('pool', command.poolId)
+  const { mesos = before, ...set } = command.set
+  const record: Pool = { ...kept, ...set, ...(mesos === undefined || mesos === null ? {} : { mesos }) }
   checkLimit(record)
   tx.isFact = true
   return about('pool', tx.put('pool', record), 'pool.updated', { ...command.set })

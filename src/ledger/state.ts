@@ -54,6 +54,9 @@ export class LedgerState {
     key: new Map(),
     deficit: new Map(),
     clock: new Map(),
+    profile: new Map(),
+    provider: new Map(),
+    guard: new Map(),
   }
   readonly #sums = new Map<string, number>()
 

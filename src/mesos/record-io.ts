@@ -1,5 +1,6 @@
 import { HoldfastError } from '../model/errors.ts'
 import { formatCount, quote } from '../model/units.ts'
+import { GrowingBytes } from './growing-bytes.ts'
 
 /**
  * RecordIO, the framing of every stream of Mesos (docs/scheduler-http-api.md of Apache Mesos): the length of a record
@@ -31,7 +32,7 @@ export class RecordDecoder {
   /** Bytes of complete headers and records before the current one. */
   #offset = 0
   #header = ''
-  #record: GrowingRecord | undefined
+  #record: GrowingBytes | undefined
   #broken: HoldfastError | undefined
 
   constructor(options: RecordOptions = {}) {
@@ -67,7 +68,7 @@ export class RecordDecoder {
     for (let at = from; at < chunk.length; at += 1) {
       const byte = chunk[at] as number
       if (byte === NEWLINE) {
-        this.#record = new GrowingRecord(this.#length())
+        this.#record = new GrowingBytes(this.#length())
         return at + 1
       }
       if (byte < 48 || byte > 57) {
@@ -92,7 +93,7 @@ export class RecordDecoder {
     return length
   }
 
-  #finish(record: GrowingRecord): string {
+  #finish(record: GrowingBytes): string {
     try {
       const text = this.#text.decode(record.bytes)
       this.#offset += this.#header.length + 1 + record.length
@@ -107,39 +108,6 @@ export class RecordDecoder {
   #wrong(what: string): HoldfastError {
     this.#broken = new HoldfastError('mesos_protocol', `${this.#where}, byte ${this.#offset}: ${what}`)
     return this.#broken
-  }
-}
-
-/** The bytes of one record. They take memory as they come, not when they are announced. */
-class GrowingRecord {
-  readonly length: number
-  filled = 0
-  #bytes = new Uint8Array(0)
-
-  constructor(length: number) {
-    this.length = length
-  }
-
-  get isComplete(): boolean {
-    return this.filled === this.length
-  }
-
-  get bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.filled)
-  }
-
-  /** Returns how many bytes it took. */
-  take(chunk: Uint8Array, from: number): number {
-    const count = Math.min(chunk.length - from, this.length - this.filled)
-    const needed = this.filled + count
-    if (needed > this.#bytes.length) {
-      const larger = new Uint8Array(Math.min(this.length, Math.max(needed, this.#bytes.length * 2)))
-      larger.set(this.#bytes)
-      this.#bytes = larger
-    }
-    this.#bytes.set(chunk.subarray(from, from + count), this.filled)
-    this.filled = needed
-    return count
   }
 }
 

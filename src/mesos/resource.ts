@@ -56,6 +56,9 @@ export interface Resource {
   /** Set in offers and operations, never in a provider's totals. */
   readonly allocation_info?: { readonly role?: string }
   readonly reservations?: readonly ReservationInfo[]
+  /** How reservations were written before they could be refined; GET_AGENTS and `/state` still have it. `*`: none. */
+  readonly role?: string
+  readonly reservation?: { readonly principal?: string; readonly labels?: Labels }
   readonly disk?: DiskInfo
   readonly shared?: Record<string, never>
 }

@@ -97,6 +97,12 @@ export const ERRORS = {
   not_ready: { title: 'The controller is not ready', status: 503, exit: 1, retry: 'later' },
   overloaded: { title: 'Too many requests are waiting', status: 503, exit: 1, retry: 'later' },
   unreachable: { title: 'The controller does not answer', status: 503, exit: 1, retry: 'same-key' },
+  node_unreachable: {
+    title: 'The node daemon of this machine does not answer',
+    status: 503,
+    exit: 1,
+    retry: 'same-key',
+  },
   state_dir: { title: 'The state directory cannot be used', status: 500, exit: 1, retry: 'no' },
   store_corrupt: { title: 'The store is damaged', status: 500, exit: 1, retry: 'no' },
   store_schema: { title: 'The store was written by a newer version', status: 500, exit: 1, retry: 'no' },

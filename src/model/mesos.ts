@@ -41,7 +41,24 @@ export const Reservation = Type.Object({
 })
 export type Reservation = Static<typeof Reservation>
 
-const Reservations = Type.Array(Reservation, { maxItems: 16 })
+export const Reservations = Type.Array(Reservation, { maxItems: 16 })
+
+/** Stacks of reservations that are the same have the same key, in whatever order the keys of their labels stand. */
+export function stackKey(reservations: readonly Reservation[]): string {
+  return JSON.stringify(
+    reservations.map(({ type, role, principal, labels }) => [type, role, principal, sorted(labels)]),
+  )
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (value === null || typeof value !== 'object') return value
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return entries.map(([key, each]) => [key, sorted(each)])
+}
+
+/** How many stacks of reservations one provider keeps. */
+export const MAX_STACKS = 256
 
 /** What Mesos knows of a volume, where that is not what every volume of its pool would say. */
 export const VolumeMesos = Type.Object({
@@ -62,6 +79,11 @@ export const VolumeMesos = Type.Object({
   containerPath: Type.Optional(Type.String({ maxLength: 1024 })),
   /** Several tasks of one agent may use it at once. */
   shared: Type.Optional(Type.Boolean()),
+  /**
+   * When it is gone, its capacity goes back to these reservations on its home: where frameworks reserve for themselves,
+   * what a disk was made of stays reserved when the disk is destroyed, or could not be made.
+   */
+  givesBack: Type.Optional(Type.Boolean()),
   /** Who asked for it. */
   frameworkId: Type.Optional(Type.String({ maxLength: 255 })),
   operationId: Type.Optional(Type.String({ maxLength: 255 })),
@@ -79,7 +101,7 @@ export const Provider = Type.Object({
   /** Storage bandwidth that the tasks of this agent have taken, in the node's unit. */
   bandwidth: Rate,
   /** Capacity that frameworks have reserved on this agent by operations of their own: bookkeeping of Mesos' words. */
-  reserved: Type.Array(Type.Object({ reservations: Reservations, sizeMiB: AmountMiB }), { maxItems: 256 }),
+  reserved: Type.Array(Type.Object({ reservations: Reservations, sizeMiB: AmountMiB }), { maxItems: MAX_STACKS }),
   since: Millis,
 })
 export type Provider = Static<typeof Provider>

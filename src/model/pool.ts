@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { AmountMiB, Id, Labels, Millis, Name, PoolName, Rate, SizeMiB, Uuid } from './fields.ts'
+import { PoolMesos } from './mesos.ts'
 
 /** How a lost node's access is proven gone (invariant I4). */
 export const Fence = Type.Union([Type.Literal('driver'), Type.Literal('manual'), Type.Literal('self')])
@@ -49,6 +50,8 @@ export const Pool = Type.Object({
   reserveMiB: AmountMiB,
   fence: Fence,
   labels: Labels,
+  /** How it is shown to Mesos; absent: not at all. */
+  mesos: Type.Optional(PoolMesos),
   /** `draining`: nothing new is placed here. */
   state: Type.Union([Type.Literal('active'), Type.Literal('draining')]),
   /** Whether the marker was written on the storage; without it nothing reaches the pool. */

@@ -2,9 +2,11 @@ import { type Static, Type } from 'typebox'
 import type { Attachment } from './attachment.ts'
 import { Millis } from './fields.ts'
 import type { Hold } from './hold.ts'
+import type { Guard, Provider } from './mesos.ts'
 import type { Node } from './node.ts'
 import type { Operation } from './operation.ts'
 import type { Pool } from './pool.ts'
+import type { Profile } from './profile.ts'
 import type { Role } from './role.ts'
 import type { Token } from './token.ts'
 import type { Group, Snapshot, Volume } from './volume.ts'
@@ -53,6 +55,9 @@ export interface RecordTypes {
   key: KeyRecord
   deficit: Deficit
   clock: ClockSuspension
+  profile: Profile
+  provider: Provider
+  guard: Guard
 }
 export type RecordKind = keyof RecordTypes
 
@@ -70,6 +75,9 @@ export const RECORD_KINDS: readonly RecordKind[] = [
   'key',
   'deficit',
   'clock',
+  'profile',
+  'provider',
+  'guard',
 ]
 
 /** One record written (`record`) or removed (`record` undefined), and what it was before its command, if it was. */

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { AmountMiB, Id, Labels, Millis, Name, Rate, Reason, Role, SizeMiB, Uuid } from './fields.ts'
+import { VolumeMesos } from './mesos.ts'
 
 /** `raw` is a block device without a filesystem. */
 export const VolumeFs = Type.Union([
@@ -57,6 +58,13 @@ export const Fault = Type.Object({
 })
 export type Fault = Static<typeof Fault>
 
+/** From how many holds one volume draws at most: a command changes few records. */
+export const MAX_DRAWS = 32
+
+/** What a volume has drawn from one hold. */
+export const Draw = Type.Object({ holdId: Id, sizeMiB: AmountMiB, iops: Rate })
+export type Draw = Static<typeof Draw>
+
 export const Volume = Type.Object({
   id: Id,
   name: Name,
@@ -77,8 +85,8 @@ export const Volume = Type.Object({
   imported: Type.Boolean(),
   source: Type.Optional(Source),
   protected: Type.Boolean(),
-  /** The part that was drawn from a hold, given back to it at deletion if the hold is still there. */
-  draw: Type.Optional(Type.Object({ holdId: Id, sizeMiB: AmountMiB, iops: Rate })),
+  /** The parts that were drawn from holds, given back at deletion to those that are still there. */
+  draws: Type.Optional(Type.Array(Draw, { minItems: 1, maxItems: MAX_DRAWS })),
   groupId: Type.Optional(Id),
   labels: Labels,
   /** Storage bandwidth an attachment takes from its node, in the node's unit; 0 takes none. */
@@ -89,6 +97,8 @@ export const Volume = Type.Object({
   purgeAt: Type.Optional(Millis),
   /** Fingerprint of the parameters it was asked for with, for doors whose key is the name. */
   fingerprint: Type.Optional(Type.String({ maxLength: 128 })),
+  /** What Mesos knows of it, where that is not what every volume of its pool would say. */
+  mesos: Type.Optional(VolumeMesos),
   fault: Type.Optional(Fault),
   createdAt: Millis,
   createdBy: Type.String({ maxLength: 255 }),

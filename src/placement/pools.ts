@@ -1,7 +1,7 @@
 import { poolIops, poolMiB } from '../ledger/accounts.ts'
 import { freeOf, limitOf } from '../ledger/limits.ts'
 import type { LedgerState } from '../ledger/state.ts'
-import type { VolumeRequest } from '../ledger/volumes.ts'
+import type { VolumeRequest } from '../ledger/volume-create.ts'
 import type { Candidate } from '../model/candidate.ts'
 import { HoldfastError } from '../model/errors.ts'
 import { holdRemainder } from '../model/hold.ts'

@@ -1,5 +1,5 @@
 import type { Command } from '../ledger/commands.ts'
-import type { VolumeRequest } from '../ledger/volumes.ts'
+import type { VolumeRequest } from '../ledger/volume-create.ts'
 import type { Hold } from '../model/hold.ts'
 import type { Group, Snapshot, Volume } from '../model/volume.ts'
 import type { ApiClient, Ended } from './api-client.ts'

@@ -72,15 +72,18 @@ export class CountsWatch {
       add(`node/${nodeId}/attachments`, 1)
       add(`node/${nodeId}/bandwidth`, bandwidth)
     }
+    for (const { nodeId, bandwidth } of this.#ledger.all('provider')) add(`node/${nodeId}/bandwidth`, bandwidth)
     return used
   }
 
   #drawn(holdId: string): { drawnMiB: number; drawnIops: number } {
     const sum = { drawnMiB: 0, drawnIops: 0 }
-    for (const { draw } of this.#ledger.all('volume')) {
-      if (draw?.holdId !== holdId) continue
-      sum.drawnMiB += draw.sizeMiB
-      sum.drawnIops += draw.iops
+    for (const { draws = [] } of this.#ledger.all('volume')) {
+      for (const draw of draws) {
+        if (draw.holdId !== holdId) continue
+        sum.drawnMiB += draw.sizeMiB
+        sum.drawnIops += draw.iops
+      }
     }
     return sum
   }

@@ -45,6 +45,8 @@ needs('root', 'loop-devices', 'mkfs.ext4').describe('programs that stay', () => 
       '--label',
       'rack=r1',
       '--no-docker',
+      '--socket',
+      `${dir}/node.sock`,
     ]
     const args = ['node', 'run', ...flags, '--api', running.running.api]
     const { child, said } = daemon([...args, '--join-token-file', `${dir}/join`])

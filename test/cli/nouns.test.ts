@@ -215,7 +215,7 @@ needs('root', 'loop-devices', 'mkfs.ext4').describe('every noun, against a real 
     expect((await ok('role show ads/web')).out).toMatch(/^role: +ads\/web\nquota: +1GiB\n/)
     const hold = await json(`hold create --pool ${POOL} --size 100MiB --role ads/web --expires-in 1h`)
     expect(hold).toMatchObject({ remainingMiB: 100, role: 'ads/web' })
-    expect((await json(`volume create a --size 60MiB --role ads/web --fs raw --hold ${hold.id}`)).draw.holdId).toBe(
+    expect((await json(`volume create a --size 60MiB --role ads/web --fs raw --hold ${hold.id}`)).draws[0].holdId).toBe(
       hold.id,
     )
     expect((await ok('hold list')).out).toMatch(/ads\/web +100MiB +40MiB /)

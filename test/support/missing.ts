@@ -14,7 +14,7 @@ export interface Needing {
 }
 
 /**
- * @param what names of programs (`dockerd`, `mkfs.xfs`), or `root`, or `loop-devices`
+ * @param what names of programs (`dockerd`, `mkfs.xfs`), or `root`, `loop-devices`, `zookeeper`
  * @example needs('root', 'mkfs.xfs').describe('an xfs volume', () => { … })
  */
 export function needs(...what: string[]): Needing {
@@ -39,6 +39,7 @@ function isMissing(what: string): boolean {
   if (listed.includes(what)) return true
   if (what === 'root') return process.getuid?.() !== 0
   if (what === 'loop-devices') return !existsSync('/dev/loop-control')
+  if (what === 'zookeeper') return !existsSync('/usr/share/java/zookeeper.jar')
   return !searchPath().some((directory) => isExecutable(join(directory, what)))
 }
 

@@ -135,6 +135,14 @@ export class NodeClient {
     for (const attachment of attachments) await this.#attach(attachment)
   }
 
+  /** Reaches a pool that another node has marked; false while it has not heard of that pool. */
+  async find(poolId: string): Promise<boolean> {
+    if (!this.#pools.some(({ id }) => id === poolId)) return false
+    this.#marked.add(poolId)
+    await this.report()
+    return true
+  }
+
   /** Says which pools it reaches: those that it has marked. */
   async report(): Promise<void> {
     const capabilities = this.#options.capabilities ?? CAPABILITIES

@@ -16,7 +16,7 @@ interface Stoppable {
   stop(): Promise<void>
 }
 
-const LEVELS = ['debug', 'info', 'warn', 'error']
+export const LEVELS = ['debug', 'info', 'warn', 'error']
 
 export function defineController(noun: Command): void {
   noun
@@ -65,6 +65,7 @@ export function defineNodeRun(noun: Command): void {
     .option('--label <key=value>', 'a label of this node', pair('--label'))
     .option('--watchdog <device>', 'watchdog device, for pools with fence: self')
     .option('--no-docker', 'without the Docker volume plugin')
+    .option('--socket <path>', 'socket for other processes of this machine')
     .addOption(oneOf('--log <level>', 'how much is logged', LEVELS))
     .action(async function (this: Command) {
       const options = this.optsWithGlobals<Record<string, unknown> & { label?: Labels }>()
@@ -77,6 +78,7 @@ export function defineNodeRun(noun: Command): void {
         label: 'labels',
         watchdog: 'watchdog',
         docker: 'doors.docker',
+        socket: 'socket',
         log: 'log',
       })
       await startNode(loaded)
@@ -103,6 +105,7 @@ async function startNode(loaded: LoadedConfig): Promise<void> {
       mountRoots: node.mountRoots,
       labels: node.labels,
       leaseMs: node.leaseSeconds * 1000,
+      socket: node.socket,
       log,
       ...(node.ca === undefined ? {} : { ca: readText(loaded, 'node.ca', node.ca) }),
       ...(node.watchdog === undefined ? {} : { watchdog: node.watchdog }),
@@ -137,6 +140,7 @@ interface DevFlags {
   readonly pool?: number
   readonly poolIops: number
   readonly docker: string
+  readonly mesos?: readonly string[]
   readonly json: boolean
   readonly port: number
   readonly log: string
@@ -149,6 +153,7 @@ export function defineDev(noun: Command): void {
     .option('--pool <size>', 'declared capacity of the pool (default: 100GiB)', size)
     .option('--pool-iops <count>', 'IOPS of the pool; 0 counts none', whole('--pool-iops', 0, 2 ** 40), 0)
     .option('--docker <name>', 'name of the Docker volume plugin, or "off"', pluginName, 'holdfast')
+    .option('--mesos <url...>', 'agents of Mesos: a provider with the first node for the first one, and so on')
     .option('--json', 'one line for programs when it is ready: API, token, sockets', false)
     .option('--port <port>', 'port of the API; 0 takes any that is free', whole('--port', 0, 65_535), 0)
     .addOption(oneOf('--log <level>', 'how much is logged', LEVELS).default('warn'))
@@ -159,13 +164,14 @@ export function defineDev(noun: Command): void {
         pool: poolSizeMiB = DEV_POOL_MIB,
         poolIops,
         docker,
+        mesos = [],
         json,
         port,
         log: level,
       } = this.optsWithGlobals<DevFlags>()
       const { runDev } = await import('../dev.ts')
       const log = await logTo(level)
-      const started = runDev({ dir, nodes, poolSizeMiB, poolIops, docker, port, log })
+      const started = runDev({ dir, nodes, poolSizeMiB, poolIops, docker, mesos, port, log })
       await stay(started, (ready) => say(json ? readyLine(ready) : readyText(ready)))
     })
 }
@@ -181,16 +187,17 @@ function readyLine({ api, token, pool, nodes }: DevReady): string {
 }
 
 function readyText({ api, tokenFile, pool, nodes }: DevReady): string {
-  const rows = nodes.flatMap(({ name, mountRoot, docker }) => [
+  const rows = nodes.flatMap(({ name, mountRoot, docker, mesos }) => [
     `  ${name}: mounts in ${mountRoot}`,
     ...(docker === null ? [] : [`  ${' '.repeat(name.length)}  Docker's plugin at ${docker}`]),
+    ...(mesos === null ? [] : [`  ${' '.repeat(name.length)}  provider of the agent ${mesos}`]),
   ])
   const settings = `  export HOLDFAST_API=${api} HOLDFAST_TOKEN_FILE=${tokenFile}`
   return `${[`ready: pool ${pool}`, ...rows, 'In another terminal:', settings, '  holdfast status'].join('\n')}\n`
 }
 
 /** The log goes to stderr: what a command says for programs stays on stdout. */
-async function logTo(level: string) {
+export async function logTo(level: string) {
   const [{ createLog }, { destination }] = await Promise.all([
     import('../../controller/http/log.ts'),
     import('pino').then(({ pino }) => pino),
@@ -199,7 +206,7 @@ async function logTo(level: string) {
 }
 
 /** Flags as settings of a section. */
-async function settings(
+export async function settings(
   options: Record<string, unknown> & GlobalOptions,
   section: string,
   paths: Readonly<Record<string, string>>,

@@ -9,6 +9,7 @@ export interface VolumeOptions {
   readonly pool?: string
   readonly poolLabel?: Labels
   readonly role?: string
+  readonly profile?: string
   readonly iops?: number
   readonly fs?: string
   readonly access?: string
@@ -26,6 +27,7 @@ export function volumeOptions(command: Command): Command {
     .option('--pool <pool>', 'the only pool that may be taken; chosen if not given')
     .option('--pool-label <key=value>', 'a label that the pool must have', pair('--pool-label'))
     .option('--role <role>', 'the role that it is charged to')
+    .option('--profile <profile>', 'filesystem, access and IOPS that are not given')
     .option('--iops <count>', 'IOPS to set aside', rate('--iops'))
     .addOption(oneOf('--fs <filesystem>', 'its filesystem, or raw', FILESYSTEMS))
     .addOption(oneOf('--access <access>', 'how many nodes may use it', ACCESS))
@@ -50,6 +52,7 @@ export function volumeBody(name: string, options: VolumeOptions): Record<string,
     pool: options.pool,
     poolLabels: options.poolLabel,
     role: role === undefined ? undefined : checkRole(role),
+    profile: options.profile === undefined ? undefined : checkName('profile', options.profile),
     iops: options.iops,
     fs: options.fs,
     access: options.access,

@@ -54,7 +54,7 @@ export async function showVolume(cli: Cli, volume: VolumeView): Promise<void> {
     ['protected', yesNo(volume.protected)],
     ['labels', formatLabels(volume.labels)],
     ['group', volume.groupId],
-    ['hold', volume.draw?.holdId],
+    ['holds', volume.draws?.map((each) => each.holdId).join(', ')],
     ['bandwidth', volume.bandwidth === 0 ? undefined : volume.bandwidth],
     ['purged in', trashSecondsLeft === undefined ? undefined : formatAge(trashSecondsLeft)],
     ...volume.attachments.map((each) => ['used on', usedOn(each)] as const),

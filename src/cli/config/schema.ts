@@ -21,6 +21,8 @@ const NAME = 'a name: a letter or digit, then at most 62 letters, digits, "_", "
 
 export const DEFAULT_API = 'http://127.0.0.1:7420'
 export const CONTROLLER_STATE = '/var/lib/holdfast/controller'
+const NODE_STATE = '/var/lib/holdfast/node'
+const NODE_SOCKET = '/run/holdfast/node.sock'
 export const OUTPUTS = ['table', 'json', 'yaml'] as const
 
 function path(doc: string): Field<string | undefined> {
@@ -73,7 +75,7 @@ export const SCHEMA = {
     name: text('Name of this node; the host name if not given.', undefined, NAME, isName),
     api: url('URL of the controller.'),
     ca: path("PEM file of the authority that signed the controller's certificate."),
-    state: pathOr('Where it keeps its journal and its credential.', '/var/lib/holdfast/node'),
+    state: pathOr('Where it keeps its journal and its credential.', NODE_STATE),
     joinToken: secret('The join token itself, needed once; better kept in a file of its own.'),
     joinTokenFile: path('File with the join token.'),
     mountRoot: pathOr('Where volumes are mounted.', '/var/lib/holdfast/mnt'),
@@ -82,7 +84,25 @@ export const SCHEMA = {
     watchdog: path('Watchdog device, for pools with `fence: self`.'),
     leaseSeconds: count("The controller's `leaseSeconds`.", 15, 2, 3600),
     log: choice('How much is logged.', ['debug', 'info', 'warn', 'error'], 'info'),
+    socket: pathOr('Socket for other processes of this machine, such as the provider for Mesos.', NODE_SOCKET),
     doors: section('Ways in for users on this node.', { docker }),
+  }),
+  mesos: section('For `holdfast mesos provider`.', {
+    agent: text(
+      'URL of the agent, e.g. `http://127.0.0.1:5051`.',
+      undefined,
+      'a URL like http://127.0.0.1:5051',
+      isHttpUrl,
+    ),
+    agentCredential: path("File with principal and secret for the agent's API, as Mesos' `--credential` has it."),
+    agentCa: path("PEM file of the authority that signed the agent's certificate."),
+    api: url('URL of the controller.'),
+    ca: path("PEM file of the authority that signed the controller's certificate."),
+    state: pathOr('Where it keeps what it owes.', '/var/lib/holdfast/mesos'),
+    nodeSocket: pathOr("The node daemon's local socket.", NODE_SOCKET),
+    credential: pathOr("The node daemon's state directory, where its credential is.", NODE_STATE),
+    stopSeconds: count('How long withdrawing in good order may take when it is stopped.', 60, 5, 3600),
+    log: choice('How much is logged.', ['debug', 'info', 'warn', 'error'], 'info'),
   }),
 }
 

@@ -1,9 +1,11 @@
 import { Type } from 'typebox'
 import { Candidate } from '../../model/candidate.ts'
 import { LedgerEvent } from '../../model/event.ts'
+import { Profile } from '../../model/profile.ts'
 import { Token } from '../../model/token.ts'
 import type { JsonSchema } from './describe-schema.ts'
 import { shownSchema } from './rest-schema.ts'
+import { ShownMesos, ShownProvider } from './show-mesos.ts'
 import { ShownNode } from './show-nodes.ts'
 import { ShownOperation } from './show-operations.ts'
 import { ShownPool } from './show-pools.ts'
@@ -40,6 +42,9 @@ export const COMPONENTS = {
   Snapshot: ShownSnapshot,
   Attachment: ShownAttachment,
   Operation: ShownOperation,
+  Profile: shownSchema(Profile),
+  Mesos: ShownMesos,
+  Provider: ShownProvider,
   Event: shownSchema(LedgerEvent),
   Candidate: shownSchema(Candidate),
 } satisfies Record<string, JsonSchema>

@@ -1,7 +1,7 @@
 import { nodeAttachments } from '../../ledger/accounts.ts'
 import { freeOf } from '../../ledger/limits.ts'
 import type { LedgerState } from '../../ledger/state.ts'
-import type { VolumeRequest } from '../../ledger/volumes.ts'
+import type { VolumeRequest } from '../../ledger/volume-create.ts'
 import type { Candidate } from '../../model/candidate.ts'
 import { formatCount } from '../../model/units.ts'
 import { candidate, type Judgement } from '../../placement/candidate.ts'

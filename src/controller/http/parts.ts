@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Controller } from '../controller.ts'
+import type { MesosView } from '../mesos/mesos-view.ts'
 import type { Authenticator } from './auth.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -22,6 +23,8 @@ export interface ApiParts {
   readonly log: Logger
   readonly metrics: Metrics
   readonly version: string
+  /** Absent when no Mesos master is watched. */
+  readonly mesos?: MesosView | undefined
   readonly config: ApiConfig
 }
 

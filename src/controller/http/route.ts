@@ -108,9 +108,13 @@ export class Call<P = Nothing, Q = Nothing, B = Nothing> {
   }
 
   /** Asks for a command in the caller's name, under its idempotency key if it sent one. */
-  async submit(command: Command | ((state: LedgerState) => Command), actor = actorOf(this.caller)): Promise<Answer> {
+  async submit(
+    command: Command | ((state: LedgerState) => Command),
+    actor = actorOf(this.caller),
+    key = this.key(),
+  ): Promise<Answer> {
     try {
-      return await this.api.controller.engine.submit({ actor, key: this.key(), command })
+      return await this.api.controller.engine.submit({ actor, key, command })
     } catch (thrown) {
       if (thrown instanceof HoldfastError) this.api.metrics.refused(thrown.code)
       throw thrown

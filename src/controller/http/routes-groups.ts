@@ -1,10 +1,9 @@
 import { Type } from 'typebox'
 import type { LedgerState } from '../../ledger/state.ts'
-import { MAX_GROUP } from '../../ledger/volumes.ts'
+import { MAX_GROUP } from '../../ledger/volume-create.ts'
 import { HoldfastError } from '../../model/errors.ts'
 import { Name } from '../../model/fields.ts'
 import { Group, type Volume } from '../../model/volume.ts'
-import { placeVolumes } from '../../placement/pools.ts'
 import { type Caller, mayUse, OWN, READ_OWNED } from './caller.ts'
 import { ref } from './components.ts'
 import { find } from './find.ts'
@@ -12,7 +11,7 @@ import { PAGE_QUERY, page, pageSchema, shownPage } from './lists.ts'
 import { bodySchema } from './rest-schema.ts'
 import { accepted, ok, type Route, route } from './route.ts'
 import { showGroup, showVolume } from './show-volumes.ts'
-import { VolumeBody, wishOf } from './volume-wish.ts'
+import { requestsFor, VolumeBody } from './volume-wish.ts'
 
 const NewGroup = bodySchema(
   Type.Object({
@@ -61,8 +60,8 @@ export const GROUP_ROUTES: readonly Route[] = [
         )
       }
       const { answer } = await call.submit((state) => {
-        const wishes = volumes.map((volume) => wishOf(state, call.caller, volume))
-        return { kind: 'group.create', name, onFailure, volumes: placeVolumes(state, wishes).requests }
+        const requests = requestsFor(state, call.caller, volumes, call.api.controller.mesosPrincipal)
+        return { kind: 'group.create', name, onFailure, volumes: requests }
       })
       const made = answer as { group: Group; volumes: Volume[] }
       return call.read((state) =>

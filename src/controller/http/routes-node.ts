@@ -9,7 +9,8 @@ import { type Call, ok, type Route, route } from './route.ts'
 /** An inventory names up to ten thousand objects. */
 const INVENTORY_BYTES = 8 * 1024 * 1024
 
-function nodeOf(call: Call<unknown, unknown, unknown>): string {
+/** The node whose credential was sent. @throws forbidden */
+export function nodeOf(call: Call<unknown, unknown, unknown>): string {
   const { nodeId } = call.caller
   if (nodeId === undefined) throw new HoldfastError('forbidden', 'this token belongs to no node')
   return nodeId

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import type { PoolUpdate } from '../../ledger/pools.ts'
 import { HoldfastError } from '../../model/errors.ts'
 import { AmountMiB, Labels, Name, PoolName, Rate } from '../../model/fields.ts'
+import { PoolMesos, Shrink } from '../../model/mesos.ts'
 import { Fence, Pool, PoolSettings } from '../../model/pool.ts'
 import { findPool } from '../../placement/pools.ts'
 import { OPERATE, READ, READ_DOORS } from './caller.ts'
@@ -18,6 +19,22 @@ const params = Type.Object({ pool: Type.String() })
 const IdOrName = Type.String({ minLength: 1, maxLength: 255 })
 const Overcommit = Type.Number({ minimum: 0.001, maximum: 100, description: 'Whole thousandths; 1 is none.' })
 
+/** What is absent is as it was, or at first as it is by default. */
+const MesosSettings = Type.Object(
+  {
+    roles: Type.Optional(PoolMesos.properties.roles),
+    reservation: Type.Optional(PoolMesos.properties.reservation),
+    unreserved: Type.Optional(Type.Boolean()),
+    shrink: Type.Optional(Type.Union([Shrink, Type.Null()])),
+    spread: Type.Optional(PoolMesos.properties.spread),
+    float: Type.Optional(Type.Boolean()),
+    block: Type.Optional(Type.Boolean()),
+    bandwidth: Type.Optional(Type.Boolean()),
+  },
+  { description: 'How the pool is shown to Mesos; `roles` must be given at first.' },
+)
+type MesosSettings = Static<typeof MesosSettings>
+
 const NewPool = bodySchema(
   Type.Object({
     name: PoolName,
@@ -29,6 +46,7 @@ const NewPool = bodySchema(
     reserveMiB: Type.Optional(AmountMiB),
     fence: Type.Optional(Fence),
     labels: Type.Optional(Labels),
+    mesos: Type.Optional(MesosSettings),
     markOn: Type.Optional(IdOrName),
   }),
 )
@@ -44,6 +62,7 @@ const PoolChanges = bodySchema(
       reserveMiB: Type.Optional(AmountMiB),
       fence: Type.Optional(Fence),
       labels: Type.Optional(Labels),
+      mesos: Type.Optional(Type.Union([MesosSettings, Type.Null()])),
       state: Type.Optional(Pool.properties.state),
     },
     { minProperties: 1 },
@@ -107,6 +126,7 @@ export const POOL_ROUTES: readonly Route[] = [
         reserveMiB: body.reserveMiB ?? 0,
         fence: body.fence ?? 'driver',
         labels: body.labels ?? {},
+        ...(body.mesos === undefined ? {} : { mesos: shownToMesos(undefined, body.mesos) }),
         markOn: body.markOn === undefined ? undefined : findNode(state, body.markOn).id,
       }))
       return call.read((state) => created(showPool(state, answer as Pool)))
@@ -133,11 +153,13 @@ export const POOL_ROUTES: readonly Route[] = [
     body: PoolChanges,
     replies: { 200: ref('Pool') },
     async handle(call) {
-      const { overcommit, ...rest } = call.body
+      const { overcommit, mesos, ...rest } = call.body
       const ratio = overcommit === undefined ? {} : { overcommitThousandths: thousandths(overcommit) }
-      const set: PoolUpdate = { ...rest, ...ratio }
       const { answer } = await call.submit((state) => {
-        return { kind: 'pool.update', poolId: findPool(state, call.params.pool).id, set }
+        const pool = findPool(state, call.params.pool)
+        const shown = mesos === undefined ? {} : { mesos: mesos === null ? null : shownToMesos(pool.mesos, mesos) }
+        const set: PoolUpdate = { ...rest, ...ratio, ...shown }
+        return { kind: 'pool.update', poolId: pool.id, set }
       })
       return call.read((state) => ok(showPool(state, answer as Pool)))
     },
@@ -203,6 +225,25 @@ export const POOL_ROUTES: readonly Route[] = [
       }),
   }),
 ]
+
+/** @throws invalid_option without roles */
+function shownToMesos(before: PoolMesos | undefined, settings: MesosSettings): PoolMesos {
+  const { shrink = before?.shrink ?? null, roles = before?.roles, ...given } = settings
+  if (roles === undefined) {
+    throw new HoldfastError('invalid_option', 'body.mesos: roles must be given: which Mesos roles may use the pool')
+  }
+  const { shrink: _, ...kept } = before ?? MESOS_DEFAULTS
+  return { ...kept, ...given, roles, ...(shrink === null ? {} : { shrink }) }
+}
+
+const MESOS_DEFAULTS: Omit<PoolMesos, 'roles'> = {
+  reservation: 'dynamic',
+  unreserved: false,
+  spread: 0,
+  float: true,
+  block: false,
+  bandwidth: false,
+}
 
 /** @throws invalid_option for a ratio that is no whole number of thousandths */
 function thousandths(ratio: number): number {

@@ -4,7 +4,7 @@ import type { VolumeCommand } from '../../ledger/volumes.ts'
 import { HoldfastError } from '../../model/errors.ts'
 import { Labels, Name, Rate, Role, SizeMiB } from '../../model/fields.ts'
 import { Access, type Volume } from '../../model/volume.ts'
-import { findPool, placeVolumes } from '../../placement/pools.ts'
+import { findPool } from '../../placement/pools.ts'
 import { OPERATE, OWN, OWN_DOORS, READ_ALL, roleFor, type Access as Who } from './caller.ts'
 import { ref, slowReply, wrapped } from './components.ts'
 import { PRINTABLE_PATTERN } from './describe-schema.ts'
@@ -14,7 +14,7 @@ import { bodySchema } from './rest-schema.ts'
 import { type Call, ok, type Reply, type Route, route } from './route.ts'
 import { showVolume } from './show-volumes.ts'
 import { VolumeQuery, volumesFor } from './volume-list.ts'
-import { VolumeBody, wishOf } from './volume-wish.ts'
+import { requestsFor, VolumeBody, wishOf } from './volume-wish.ts'
 import { answerSlowWork, WAIT_QUERY } from './waits.ts'
 
 const params = Type.Object({ volume: Type.String() })
@@ -89,7 +89,8 @@ const CREATE = route({
       const wish = wishOf(state, call.caller, call.body)
       // a name that is taken is told before there is no place for it; a door gets its first answer again
       if (state.volumeByName.has(wish.name)) return { kind: 'volume.create', volume: { ...wish, poolId: '' } }
-      return { kind: 'volume.create', volume: placeVolumes(state, [wish]).requests[0] as VolumeRequestOf }
+      const [volume] = requestsFor(state, call.caller, [call.body], call.api.controller.mesosPrincipal)
+      return { kind: 'volume.create', volume: volume as VolumeRequestOf }
     })
     return slow(call, answer, call.query.wait, 201)
   },

@@ -4,10 +4,14 @@ import { EVENT_ROUTES } from './routes-events.ts'
 import { EXPLAIN_ROUTES } from './routes-explain.ts'
 import { GROUP_ROUTES } from './routes-groups.ts'
 import { HOLD_ROUTES } from './routes-holds.ts'
+import { MESOS_ROUTES } from './routes-mesos.ts'
+import { MESOS_DISK_ROUTES } from './routes-mesos-disks.ts'
+import { MESOS_PROVIDER_ROUTES } from './routes-mesos-provider.ts'
 import { NODE_PROTOCOL_ROUTES } from './routes-node.ts'
 import { NODE_ROUTES } from './routes-nodes.ts'
 import { OPERATION_ROUTES } from './routes-operations.ts'
 import { POOL_ROUTES } from './routes-pools.ts'
+import { PROFILE_ROUTES } from './routes-profiles.ts'
 import { ROLE_ROUTES } from './routes-roles.ts'
 import { SNAPSHOT_ROUTES } from './routes-snapshots.ts'
 import { SYSTEM_ROUTES } from './routes-system.ts'
@@ -29,6 +33,10 @@ export const ROUTES: readonly Route[] = [
   ...OPERATION_ROUTES,
   ...EVENT_ROUTES,
   ...EXPLAIN_ROUTES,
+  ...PROFILE_ROUTES,
+  ...MESOS_ROUTES,
+  ...MESOS_DISK_ROUTES,
+  ...MESOS_PROVIDER_ROUTES,
   ...NODE_PROTOCOL_ROUTES,
 ]
 

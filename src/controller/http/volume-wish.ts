@@ -1,11 +1,14 @@
 import { type Static, Type } from 'typebox'
 import type { LedgerState } from '../../ledger/state.ts'
+import type { VolumeRequest } from '../../ledger/volume-create.ts'
 import { HoldfastError } from '../../model/errors.ts'
 import { Id, Labels, Name, Rate, Role, SizeMiB } from '../../model/fields.ts'
+import { type Profile, profileIops } from '../../model/profile.ts'
 import { Access, type Source, VolumeFs } from '../../model/volume.ts'
-import type { Wish } from '../../placement/pools.ts'
+import { placeVolumes, type Wish } from '../../placement/pools.ts'
+import { premadeDisk } from '../mesos/premade.ts'
 import { type Caller, roleFor } from './caller.ts'
-import { findHold, findSnapshot, findVolume } from './find.ts'
+import { find, findHold, findSnapshot, findVolume } from './find.ts'
 import { bodySchema } from './rest-schema.ts'
 
 const IdOrName = Type.String({ minLength: 1, maxLength: 255 })
@@ -19,6 +22,7 @@ export const VolumeBody = bodySchema(
     poolLabels: Type.Optional(Labels),
     role: Type.Optional(Role),
     iops: Type.Optional(Rate),
+    profile: Type.Optional(Name),
     fs: Type.Optional(VolumeFs),
     access: Type.Optional(Access),
     from: Type.Optional(
@@ -36,9 +40,14 @@ export const VolumeBody = bodySchema(
 )
 export type VolumeBody = Static<typeof VolumeBody>
 
-/** Reads what is asked for against the ledger. @throws not_found, role_not_allowed, forbidden */
+/** Reads what is asked for against the ledger. @throws not_found, role_not_allowed, forbidden, invalid_option */
 export function wishOf(state: LedgerState, caller: Caller, body: VolumeBody): Wish {
   const source = sourceOf(state, caller, body)
+  const profile = profileOf(state, body)
+  const fs = body.fs ?? source?.fs ?? profile?.fs ?? 'ext4'
+  if (profile !== undefined && fs !== profile.fs) {
+    throw new HoldfastError('invalid_option', `profile ${profile.id} makes ${profile.fs}, and ${fs} is asked for`)
+  }
   if (body.hold !== undefined) findHold(state, caller, body.hold)
   if (body.fingerprint !== undefined && caller.door === 'rest') {
     throw new HoldfastError('forbidden', 'body.fingerprint is for doors, whose idempotency key is the name')
@@ -49,9 +58,9 @@ export function wishOf(state: LedgerState, caller: Caller, body: VolumeBody): Wi
     poolLabels: body.poolLabels ?? {},
     role: roleFor(caller, body.role),
     sizeMiB: body.sizeMiB,
-    iops: body.iops ?? 0,
-    fs: body.fs ?? source?.fs ?? 'ext4',
-    access: body.access ?? 'single-writer',
+    iops: body.iops ?? (profile === undefined ? 0 : profileIops(profile, body.sizeMiB)),
+    fs,
+    access: body.access ?? profile?.access ?? 'single-writer',
     source: source?.source,
     holdId: body.hold,
     protected: body.protected ?? false,
@@ -59,6 +68,27 @@ export function wishOf(state: LedgerState, caller: Caller, body: VolumeBody): Wi
     bandwidth: body.bandwidth ?? 0,
     fingerprint: body.fingerprint,
   }
+}
+
+/** Chooses pools for what is asked for together, and says what Mesos is to know of it. @throws does_not_fit, unsupported */
+export function requestsFor(
+  state: LedgerState,
+  caller: Caller,
+  bodies: readonly VolumeBody[],
+  principal: string,
+): VolumeRequest[] {
+  const { requests } = placeVolumes(
+    state,
+    bodies.map((body) => wishOf(state, caller, body)),
+  )
+  return requests.map((request, index) => {
+    const profile = profileOf(state, bodies[index])
+    return profile === undefined ? request : premadeDisk(state, request, profile, principal)
+  })
+}
+
+function profileOf(state: LedgerState, body: VolumeBody | undefined): Profile | undefined {
+  return body?.profile === undefined ? undefined : find(state, 'profile', body.profile)
 }
 
 function sourceOf(

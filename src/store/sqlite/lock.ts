@@ -16,16 +16,17 @@ export class DirectoryLock {
   readonly #database: DatabaseSync
 
   /**
+   * @param owner what holds it, for messages
    * @throws fenced when a living process holds it
    * @throws state_dir when the lock file cannot be made or is no lock file
    */
-  constructor(directory: string) {
-    this.#database = open(directory)
+  constructor(directory: string, owner = 'controller') {
+    this.#database = open(directory, owner)
     try {
       this.#database.exec('BEGIN EXCLUSIVE')
     } catch (thrown) {
       this.#database.close()
-      throw lockError(directory, thrown)
+      throw lockError(directory, owner, thrown)
     }
   }
 
@@ -34,28 +35,28 @@ export class DirectoryLock {
   }
 }
 
-function open(directory: string): DatabaseSync {
+function open(directory: string, owner: string): DatabaseSync {
   try {
     return new DatabaseSync(join(directory, LOCK_FILE), { timeout: 0 })
   } catch (thrown) {
-    throw lockError(directory, thrown)
+    throw lockError(directory, owner, thrown)
   }
 }
 
-function lockError(directory: string, thrown: unknown): HoldfastError {
+function lockError(directory: string, owner: string, thrown: unknown): HoldfastError {
   const failure = failureOf(thrown)
   const file = join(directory, LOCK_FILE)
   if (isBusy(failure)) {
     return new HoldfastError(
       'fenced',
-      `The state directory ${directory} is in use by another controller, which is alive and holds ${file} ` +
-        '(see: fuser -v on that file). Stop it first, or give this controller a state directory of its own.',
+      `The state directory ${directory} is in use by another ${owner}, which is alive and holds ${file} ` +
+        `(see: fuser -v on that file). Stop it first, or give this ${owner} a state directory of its own.`,
       { directory },
     )
   }
   return new HoldfastError(
     'state_dir',
-    `The lock ${file} cannot be taken: ${failure.message}. It holds no data: when no controller runs here, remove it.`,
+    `The lock ${file} cannot be taken: ${failure.message}. It holds no data: when no ${owner} runs here, remove it.`,
     { directory },
   )
 }

@@ -112,7 +112,7 @@ describe('holds', () => {
     const hold = (await rest.ask('POST', '/v1/holds', { pool: POOL, role: 'db', sizeMiB: 1000, iops: 100 })).body
     expect(hold).toMatchObject({ pool: POOL, remainingMiB: 1000, remainingIops: 100 })
     const volume = await make('drawn', { role: 'db', hold: hold.id, sizeMiB: 400, iops: 60 })
-    expect(volume.draw).toEqual({ holdId: hold.id, sizeMiB: 400, iops: 60 })
+    expect(volume.draws).toEqual([{ holdId: hold.id, sizeMiB: 400, iops: 60 }])
     expect((await rest.ask('GET', `/v1/holds/${hold.id}`)).body).toMatchObject({ remainingMiB: 600, remainingIops: 40 })
     const filtered = await rest.ask('GET', `/v1/holds?pool=${POOL}&role=db`)
     expect(filtered.body.items.map((each: { id: string }) => each.id)).toEqual([hold.id])

@@ -11,7 +11,7 @@ interface Shown extends Item {
   readonly iops: number
   readonly drawnMiB: number
   readonly drawnIops: number
-  readonly draw?: { holdId: string; sizeMiB: number; iops: number }
+  readonly draws?: { holdId: string; sizeMiB: number; iops: number }[]
   readonly operations: string[]
 }
 
@@ -50,7 +50,7 @@ export async function look(http: Http): Promise<Seen> {
 /** Counts everything anew, from the records alone (invariants I1 and I3, and what is drawn from holds). */
 export function checkSums({ pools, roles, holds, volumes, operations }: Seen): void {
   const drawn = Map.groupBy(
-    volumes.flatMap(({ draw }) => draw ?? []),
+    volumes.flatMap(({ draws }) => draws ?? []),
     ({ holdId }) => holdId,
   )
   for (const hold of holds) {

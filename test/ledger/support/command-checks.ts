@@ -67,6 +67,7 @@ const TAKING: ReadonlySet<Command['kind']> = new Set([
   'snapshot.create',
   'attachment.claim',
   'operation.assign',
+  'provider.bandwidth',
 ])
 
 /** Only what takes more is refused for lack of room: never a fact, and never what gives back. */

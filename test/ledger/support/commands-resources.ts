@@ -2,6 +2,7 @@ import type { NodeUpdate } from '../../../src/ledger/nodes.ts'
 import type { PoolUpdate } from '../../../src/ledger/pools.ts'
 import type { Node } from '../../../src/model/node.ts'
 import type { Makers } from './commands.ts'
+import { poolMesos } from './commands-mesos.ts'
 import type { Random } from './random.ts'
 import { CAPABLE, MACHINES, NODES, POOLS, ROLES, type World } from './world.ts'
 
@@ -151,10 +152,13 @@ export const RESOURCES: Own = {
   'clock.suspend': (world) => ({ kind: 'clock.suspend', from: world.state.at, to: world.now }),
   'clock.confirm': () => ({ kind: 'clock.confirm' }),
   'keys.expire': (world) => ({ kind: 'keys.expire', ids: [...world.state.all('key').keys()].slice(0, 50) }),
+  'keys.forget': (world) => ({ kind: 'keys.forget', ids: [world.id('key'), 'key-none'] }),
 }
 
 function poolUpdate(random: Random): PoolUpdate {
-  switch (random.int(0, 6)) {
+  switch (random.int(0, 7)) {
+    case 7:
+      return { mesos: random.chance(0.15) ? null : poolMesos(random) }
     case 0:
     case 1:
       return { capacityMiB: random.pick([100, 700, 1500, 2000, 2500]) }

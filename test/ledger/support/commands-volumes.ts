@@ -1,13 +1,17 @@
-import type { VolumeRequest } from '../../../src/ledger/volumes.ts'
+import type { VolumeRequest } from '../../../src/ledger/volume-create.ts'
 import type { Source, Volume } from '../../../src/model/volume.ts'
 import type { Makers } from './commands.ts'
+import { mesosWish, stack } from './commands-mesos.ts'
 import { NAMES, ROLES, type World } from './world.ts'
 
 type Own = Pick<Makers, Extract<keyof Makers, `volume.${string}` | `group.${string}` | `snapshot.${string}`>>
 
 /** Volumes, groups, snapshots. */
 export const VOLUMES: Own = {
-  'volume.create': (world) => ({ kind: 'volume.create', volume: request(world, freeName(world)) }),
+  'volume.create': (world) => ({
+    kind: 'volume.create',
+    volume: world.random.chance(0.35) ? disk(world) : request(world, freeName(world)),
+  }),
   'group.create': (world) => {
     const { random } = world
     const count = random.chance(0.06) ? random.pick([0, 16, 17]) : random.int(1, 4)
@@ -36,6 +40,16 @@ export const VOLUMES: Own = {
       { bandwidth: world.random.int(0, 40) },
     ]),
   }),
+  'volume.mesos': (world) => {
+    const volume = world.some('volume', (each) => each.mesos !== undefined)
+    const { persistence: _, ...kept } = volume?.mesos ?? { target: 'MOUNT', float: false, reservations: [] }
+    const persistence = world.random.chance(0.5) ? {} : { persistence: { id: `p-${world.random.int(1, 3)}` } }
+    return {
+      kind: 'volume.mesos',
+      volumeId: volume?.id ?? 'vol-none',
+      set: { ...kept, reservations: stack(world.random), ...persistence },
+    }
+  },
   'volume.resize': (world) => {
     const volume = world.some('volume', (each) => each.state === 'available' && !isBusy(world, each))
     return {
@@ -117,6 +131,19 @@ function request(world: World, name: string): VolumeRequest {
     labels: {},
     bandwidth: random.pick([0, 5, 30]),
     fingerprint: random.chance(0.3) ? random.pick(['p1', 'p2']) : undefined,
+  }
+}
+
+/** A disk that a framework makes: it draws on whatever its role holds. */
+function disk(world: World): VolumeRequest {
+  const plain = request(world, `mesos-${world.step}`)
+  const target = plain.fs === 'raw' ? 'BLOCK' : 'MOUNT'
+  return {
+    ...plain,
+    holdId: undefined,
+    ownHolds: true,
+    source: undefined,
+    mesos: mesosWish(world, target, plain.poolId),
   }
 }
 

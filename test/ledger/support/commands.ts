@@ -1,5 +1,6 @@
 import type { Command, CommandOf } from '../../../src/ledger/commands.ts'
 import { ATTACHMENTS } from './commands-attachments.ts'
+import { MESOS } from './commands-mesos.ts'
 import { OPERATIONS } from './commands-operations.ts'
 import { RESOURCES } from './commands-resources.ts'
 import { VOLUMES } from './commands-volumes.ts'
@@ -9,7 +10,7 @@ import type { World } from './world.ts'
 export type Maker<K extends Command['kind']> = (world: World) => CommandOf<K>
 export type Makers = { readonly [K in Command['kind']]: Maker<K> }
 
-export const MAKERS: Makers = { ...RESOURCES, ...VOLUMES, ...ATTACHMENTS, ...OPERATIONS }
+export const MAKERS: Makers = { ...RESOURCES, ...VOLUMES, ...ATTACHMENTS, ...OPERATIONS, ...MESOS }
 
 /** How often a kind is tried; 1 for all that are not named. */
 const WEIGHTS: Partial<Record<Command['kind'], number>> = {
@@ -44,6 +45,12 @@ const WEIGHTS: Partial<Record<Command['kind'], number>> = {
   'fence.stop': 8,
   'clock.tick': 3,
   'clock.confirm': 4,
+  'volume.mesos': 2,
+  'profile.set': 2,
+  'provider.set': 3,
+  'provider.reserve': 3,
+  'provider.bandwidth': 3,
+  'guard.set': 2,
 }
 
 export const KINDS = Object.keys(MAKERS) as Command['kind'][]

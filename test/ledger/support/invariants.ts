@@ -35,11 +35,15 @@ function checkHolds(records: Records): void {
     assert.ok(drawn.mib >= 0 && drawn.mib <= hold.sizeMiB, `${hold.id} is not overdrawn in MiB`)
     assert.ok(drawn.iops >= 0 && drawn.iops <= hold.iops, `${hold.id} is not overdrawn in IOPS`)
   }
-  for (const { id, draw, poolId, role, sizeMiB } of records.volume) {
-    const hold = records.hold.find((each) => each.id === draw?.holdId)
-    if (draw === undefined) continue
-    assert.ok(draw.sizeMiB <= sizeMiB, `${id} is at least as large as its draw`)
-    if (hold !== undefined) same([hold.poolId, hold.role], [poolId, role], `${id} draws on its own hold`)
+  for (const { id, draws = [], poolId, role, sizeMiB, iops } of records.volume) {
+    const sum = (of: 'sizeMiB' | 'iops') => draws.reduce((all, each) => all + each[of], 0)
+    assert.ok(sum('sizeMiB') <= sizeMiB, `${id} is at least as large as its draws`)
+    assert.ok(sum('iops') <= iops, `${id} has drawn no more IOPS than it has`)
+    assert.equal(new Set(draws.map((each) => each.holdId)).size, draws.length, `${id} draws once on each hold`)
+    for (const { holdId } of draws) {
+      const hold = records.hold.find((each) => each.id === holdId)
+      if (hold !== undefined) same([hold.poolId, hold.role], [poolId, role], `${id} draws on its own hold`)
+    }
   }
 }
 

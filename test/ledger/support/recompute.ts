@@ -20,6 +20,9 @@ export function recordsOf(state: LedgerState): Records {
     key: list('key'),
     deficit: list('deficit'),
     clock: list('clock'),
+    profile: list('profile'),
+    provider: list('provider'),
+    guard: list('guard'),
   }
 }
 
@@ -55,6 +58,7 @@ export function totals(records: Records): Map<string, number> {
     add(`node/${attachment.nodeId}/attachments`, 1)
     add(`node/${attachment.nodeId}/bandwidth`, attachment.bandwidth)
   }
+  for (const provider of records.provider) add(`node/${provider.nodeId}/bandwidth`, provider.bandwidth)
   return new Map([...sums].filter(([, sum]) => sum !== 0))
 }
 
@@ -62,8 +66,8 @@ export function totals(records: Records): Map<string, number> {
 export function drawnFrom(records: Records, holdId: string): { mib: number; iops: number } {
   let mib = 0
   let iops = 0
-  for (const { draw } of records.volume) {
-    if (draw?.holdId !== holdId) continue
+  for (const draw of records.volume.flatMap((each) => each.draws ?? [])) {
+    if (draw.holdId !== holdId) continue
     mib += draw.sizeMiB
     iops += draw.iops
   }

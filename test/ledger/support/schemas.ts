@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { Compile } from 'typebox/compile'
 import { Attachment } from '../../../src/model/attachment.ts'
 import { Hold } from '../../../src/model/hold.ts'
+import { Guard, Provider } from '../../../src/model/mesos.ts'
 import { Node } from '../../../src/model/node.ts'
 import { Operation } from '../../../src/model/operation.ts'
 import { Pool } from '../../../src/model/pool.ts'
+import { Profile } from '../../../src/model/profile.ts'
 import { type Change, ClockSuspension, Deficit, KeyRecord, type RecordKind } from '../../../src/model/records.ts'
 import { Role } from '../../../src/model/role.ts'
 import { Token } from '../../../src/model/token.ts'
@@ -25,6 +27,9 @@ const SCHEMAS: Record<RecordKind, { Check(value: unknown): boolean; Errors(value
   key: Compile(KeyRecord),
   deficit: Compile(Deficit),
   clock: Compile(ClockSuspension),
+  profile: Compile(Profile),
+  provider: Compile(Provider),
+  guard: Compile(Guard),
 }
 
 /** A record fits its schema, is the same after a trip through JSON, and cannot be changed in place from now on. */

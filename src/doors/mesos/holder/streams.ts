@@ -1,0 +1,127 @@
+import type { ProviderEvent } from '../../../mesos/provider-protocol.ts'
+import { AgentStream, type Closed, type StreamLimits } from './agent-stream.ts'
+import type { StreamKey, StreamView, SubscribeRequest } from './protocol.ts'
+
+/** Between the end of a stream and the next one under its id: an agent that still has the old one aborts. */
+const QUIET_MS = 1000
+
+export interface StreamsParts {
+  readonly limits: StreamLimits
+  /** PEM of the agents' authority, for https. */
+  readonly ca?: string | undefined
+  readonly onEvent: (key: StreamKey, event: ProviderEvent, bytes: number) => void
+  readonly onClosed: (key: StreamKey, closed: Closed) => void
+  readonly log: (event: string, data: Record<string, unknown>) => void
+  /** ms of a clock that never jumps. */
+  readonly now: () => number
+}
+
+interface Held {
+  readonly request: SubscribeRequest
+  /** Undefined while it waits for its turn. */
+  stream: AgentStream | undefined
+  timer: NodeJS.Timeout | undefined
+}
+
+/** All streams of this process: at most one for a key, and at most one for a provider id. */
+export class Streams {
+  readonly #parts: StreamsParts
+  readonly #held = new Map<StreamKey, Held>()
+  /** Until when nothing may be opened, by provider id. */
+  readonly #quietUntil = new Map<string, number>()
+  /** The process before this one had streams, too, which its end has closed. */
+  readonly #quietAtStart: number
+  #paused = false
+
+  constructor(parts: StreamsParts) {
+    this.#parts = parts
+    this.#quietAtStart = parts.now() + QUIET_MS
+  }
+
+  get views(): StreamView[] {
+    return [...this.#held].map(([key, { stream }]) => ({
+      key,
+      state: stream?.isOpen === true ? 'open' : 'opening',
+      ...(stream?.providerId === undefined ? {} : { providerId: stream.providerId, updated: stream.updated }),
+    }))
+  }
+
+  get(key: StreamKey): AgentStream | undefined {
+    return this.#held.get(key)?.stream
+  }
+
+  subscribe(request: SubscribeRequest): void {
+    if (this.#held.has(request.key)) return
+    const held: Held = { request, stream: undefined, timer: undefined }
+    this.#held.set(request.key, held)
+    this.#openInTurn(held)
+  }
+
+  close(key: StreamKey): void {
+    const held = this.#held.get(key)
+    if (held === undefined) return
+    if (held.stream === undefined) this.#closed(held, { reason: 'asked' })
+    else held.stream.close()
+  }
+
+  closeAll(): void {
+    for (const key of [...this.#held.keys()]) this.close(key)
+  }
+
+  pause(): void {
+    this.#paused = true
+    for (const { stream } of this.#held.values()) stream?.pause()
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    for (const { stream } of this.#held.values()) stream?.resume()
+  }
+
+  #openInTurn(held: Held): void {
+    const { request } = held
+    const id = request.info.id?.value
+    const quiet = id === undefined ? 0 : Math.max(this.#quietAtStart, this.#quietUntil.get(id) ?? 0)
+    const wait = quiet - this.#parts.now()
+    if (wait > 0) held.timer = setTimeout(() => this.#openInTurn(held), wait)
+    else if (id !== undefined && this.#isHeld(id)) {
+      this.#closed(held, { reason: 'refused', text: `provider ${id} has a stream already` })
+    } else this.#open(held)
+  }
+
+  #isHeld(id: string): boolean {
+    return [...this.#held.values()].some(
+      ({ stream, request }) => stream !== undefined && (stream.providerId === id || request.info.id?.value === id),
+    )
+  }
+
+  #open(held: Held): void {
+    const { key, agent, info } = held.request
+    const { limits, ca, onEvent, log } = this.#parts
+    held.stream = new AgentStream({
+      agent,
+      ca,
+      info,
+      limits,
+      onEvent: (event, bytes) => {
+        if (event.type === 'SUBSCRIBED')
+          log('stream.open', { stream: key, provider: event.subscribed.provider_id.value })
+        if (this.#paused) held.stream?.pause()
+        onEvent(key, event, bytes)
+      },
+      onClosed: (closed) => this.#closed(held, closed),
+    })
+    held.stream.open()
+  }
+
+  #closed(held: Held, closed: Closed): void {
+    const { request, stream } = held
+    clearTimeout(held.timer)
+    this.#held.delete(request.key)
+    const until = this.#parts.now() + QUIET_MS
+    for (const id of [stream?.providerId, request.info.id?.value]) if (id !== undefined) this.#quietUntil.set(id, until)
+    this.#parts.log('stream.closed', { stream: request.key, ...closed })
+    this.#parts.onClosed(request.key, closed)
+  }
+}
