@@ -29,25 +29,34 @@ export async function must(file: string, ...args: string[]): Promise<string> {
   return stdout
 }
 
-/** A daemon of the demonstration: `holdfast NOUN run` with a configuration file and a log of its own. */
+/** A daemon of the demonstration, with a configuration file and a log of its own. */
 export class Daemon {
   readonly log: string
   readonly #config: string
-  readonly #noun: string
+  readonly #command: readonly string[]
   #child: ChildProcess | undefined
 
-  constructor(directory: string, name: string, noun: 'controller' | 'node', config: object) {
+  /**
+   * @param command what runs it, e.g. `['node', 'run']`
+   * @param config the section of the file that has the same name as the command's noun
+   */
+  constructor(directory: string, name: string, command: readonly [string, string], config: object) {
     mkdirSync(directory, { recursive: true })
     this.log = join(directory, `${name}.log`)
     this.#config = join(directory, `${name}.yaml`)
-    this.#noun = noun
+    this.#command = command
+    this.configure(config)
+  }
+
+  /** For its next start. */
+  configure(config: object): void {
     // JSON is YAML
-    writeFileSync(this.#config, JSON.stringify({ [noun]: config }, null, 2))
+    writeFileSync(this.#config, JSON.stringify({ [this.#command[0] ?? '']: config }, null, 2))
   }
 
   start(): void {
     const log = openSync(this.log, 'a')
-    const args = ['--config', this.#config, this.#noun, 'run']
+    const args = ['--config', this.#config, ...this.#command]
     this.#child = spawn(HOLDFAST, args, { stdio: ['ignore', log, log] })
   }
 

@@ -24,16 +24,18 @@ export class Stage {
   readonly machines: Machine[] = []
   readonly api: string
   readonly #san: string
+  readonly #controllerConfig: object
 
   private constructor(directory: string, port: number) {
     this.directory = directory
     this.api = `http://127.0.0.1:${port}`
     this.#san = join(directory, 'san')
-    this.controller = new Daemon(directory, 'controller', 'controller', {
+    this.#controllerConfig = {
       listen: `127.0.0.1:${port}`,
       state: join(directory, 'controller'),
       leaseSeconds: LEASE_SECONDS,
-    })
+    }
+    this.controller = new Daemon(directory, 'controller', ['controller', 'run'], this.#controllerConfig)
   }
 
   static async empty(): Promise<Stage> {
@@ -60,27 +62,35 @@ export class Stage {
 
   async startController(): Promise<void> {
     this.controller.start()
-    await this.#until('the controller', this.controller, async () => {
+    await this.until('the controller', this.controller, async () => {
       const answer = await fetch(`${this.api}/readyz`).catch(() => undefined)
       return answer?.ok === true
     })
+  }
+
+  /** The controller starts anew, with more settings. */
+  async restartController(more: object): Promise<void> {
+    await this.controller.end('SIGTERM')
+    this.controller.configure({ ...this.#controllerConfig, ...more })
+    await this.startController()
   }
 
   async startMachine(name: string, withDocker: boolean): Promise<Machine> {
     const home = join(this.directory, name)
     const plugins = join(home, 'plugins')
     mkdirSync(plugins, { recursive: true })
-    const daemon = new Daemon(this.directory, name, 'node', {
+    const daemon = new Daemon(this.directory, name, ['node', 'run'], {
       name,
       api: this.api,
       state: join(home, 'state'),
       mountRoot: join(home, 'mnt'),
+      socket: join(home, 'node.sock'),
       joinTokenFile: await this.#joinToken(name),
       leaseSeconds: LEASE_SECONDS,
       doors: { docker: { name: 'holdfast', socket: join(plugins, 'holdfast.sock') } },
     })
     daemon.start()
-    await this.#until(`node ${name}`, daemon, async () => {
+    await this.until(`node ${name}`, daemon, async () => {
       const found = await this.ask('node', 'show', name)
       return found.code === 0 && JSON.parse(found.stdout).state === 'up'
     })
@@ -119,6 +129,13 @@ export class Stage {
     return output
   }
 
+  /** Runs a holdfast command and prints it without what it says, which is not the point. @throws when it fails */
+  async do(...args: string[]): Promise<void> {
+    process.stdout.write(`   $ holdfast ${args.map(quoted).join(' ')}\n`)
+    const { code, stderr } = await execute(HOLDFAST, args, this.environment)
+    if (code !== 0) throw new Error(`it exited with ${code}: ${stderr}`)
+  }
+
   /** Runs a holdfast command quietly; its answer is JSON. */
   ask(...args: string[]): Promise<Output> {
     return execute(HOLDFAST, ['--output', 'json', ...args], this.environment)
@@ -134,7 +151,8 @@ export class Stage {
     return { HOLDFAST_API: this.api, HOLDFAST_TOKEN_FILE: this.tokenFile, NO_COLOR: '1' }
   }
 
-  async #until(what: string, daemon: Daemon, condition: () => Promise<boolean>): Promise<void> {
+  /** Waits, and tells the daemon's last words when it ends before. */
+  async until(what: string, daemon: Daemon, condition: () => Promise<boolean>): Promise<void> {
     try {
       await until(async () => !daemon.running || (await condition()), { what, deadlineMs: 30_000, everyMs: 100 })
     } finally {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { until } from '../../test/support/until.ts'
 import { execute } from './process.ts'
 import { LEASE_SECONDS, type Machine, POOL, POOL_MIB, type Stage } from './stage.ts'
+import { expect, say, sayLines, step } from './telling.ts'
 
 const SIZE = '10GiB'
 
@@ -26,18 +27,6 @@ export async function tell(stage: Stage): Promise<void> {
   await moveVolume(stage, a, b)
   await loseNode(stage, a, b)
   await countAgain(stage)
-}
-
-function step(title: string): void {
-  process.stdout.write(`\n== ${title}\n`)
-}
-
-function say(text: string): void {
-  process.stdout.write(`   ${text}\n`)
-}
-
-function sayLines(text: string): void {
-  for (const line of text.split('\n')) if (line !== '') say(`  ${line}`)
 }
 
 async function onePool(stage: Stage): Promise<void> {
@@ -182,9 +171,4 @@ async function countAgain(stage: Stage): Promise<void> {
   say(`volumes ${counted} MiB + held ${usage.heldMiB} MiB + free ${usage.freeMiB} MiB = ${usage.limitMiB} MiB`)
   expect(counted + usage.heldMiB + usage.freeMiB === POOL_MIB, 'the pool adds up')
   await stage.show('status')
-}
-
-function expect(truth: boolean, what: string): void {
-  if (!truth) throw new Error(`this should hold and does not: ${what}`)
-  process.stdout.write(`   ✓ ${what}\n`)
 }

@@ -76,6 +76,7 @@ function readIfThere(file: string): string | undefined {
 }
 
 function checkTogether({ controller }: Config, origins: ReadonlyMap<string, string>): void {
+  checkMasters(controller.mesos, origins)
   const { cert, key } = controller.tls
   if ((cert === undefined) === (key === undefined)) return
   const [given, missing] = cert === undefined ? ['key', 'cert'] : ['cert', 'key']
@@ -83,6 +84,18 @@ function checkTogether({ controller }: Config, origins: ReadonlyMap<string, stri
     'invalid_option',
     `${origins.get(`controller.tls.${given}`)}: controller.tls.${given}: controller.tls.${missing} is needed with it`,
   )
+}
+
+/** Credentials without anybody to give them to are a mistake. */
+function checkMasters(
+  { masters, secretFile, ca }: Config['controller']['mesos'],
+  origins: ReadonlyMap<string, string>,
+) {
+  if (masters !== undefined) return
+  const given = secretFile !== undefined ? 'secretFile' : ca !== undefined ? 'ca' : undefined
+  if (given === undefined) return
+  const path = `controller.mesos.${given}`
+  throw new HoldfastError('invalid_option', `${origins.get(path)}: ${path}: controller.mesos.masters is needed with it`)
 }
 
 /** The plugin's socket is named after it. */

@@ -25,6 +25,8 @@ export interface DevOptions {
   readonly docker: string | 'off'
   /** URLs of Mesos agents: the first node is the first one's, and so on. */
   readonly mesos?: readonly string[]
+  /** Masters of Mesos to watch: without them volumes stay on the agent where they were made. */
+  readonly mesosMasters?: string | undefined
   /** 0: any free one. */
   readonly port?: number
   readonly leaseMs?: number
@@ -84,6 +86,7 @@ export async function runDev(options: DevOptions): Promise<RunningDev> {
       leaseMs,
       log,
       trustClock: true,
+      mesos: { masters: options.mesosMasters, principal: 'holdfast' },
     })
     closers.push(controller.stop)
     const { api, token } = controller

@@ -30,6 +30,11 @@ const NOUNS: readonly Noun[] = [
     load: async () => (await import('./commands/role.ts')).defineRole,
   },
   {
+    name: 'profile',
+    summary: 'named kinds of volumes',
+    load: async () => (await import('./commands/profile.ts')).defineProfile,
+  },
+  {
     name: 'hold',
     summary: 'capacity and IOPS set aside',
     load: async () => (await import('./commands/hold.ts')).defineHold,

@@ -7,6 +7,10 @@ import { Authenticator, adminToken } from '../controller/http/auth.ts'
 import { listen } from '../controller/http/listen.ts'
 import { logEvents } from '../controller/http/log.ts'
 import { Metrics } from '../controller/http/metrics.ts'
+import { forgetGuard } from '../controller/mesos/guard-watch.ts'
+import type { MasterSettings } from '../controller/mesos/master-watch.ts'
+import { MesosWatch } from '../controller/mesos/watch.ts'
+import type { HoldfastError } from '../model/errors.ts'
 import { createIds } from '../runtime/ids.ts'
 import { systemClock } from '../runtime/system-clock.ts'
 import { openSqliteStore } from '../store/sqlite/open.ts'
@@ -23,7 +27,13 @@ export interface ControllerOptions {
   readonly leaseMs: number
   /** Trust the wall clock at start, however long the controller was away. */
   readonly trustClock?: boolean
+  /** The Mesos that is shown pools; only with masters somebody looks at them. */
+  readonly mesos?: MesosSettings | undefined
   readonly log: Logger
+}
+
+export interface MesosSettings extends Omit<MasterSettings, 'masters'> {
+  readonly masters?: string | undefined
 }
 
 export interface RunningController {
@@ -65,6 +75,7 @@ async function compose(
     newUuid: randomUUID,
     leaseMs: options.leaseMs,
     trustClock: options.trustClock === true,
+    ...(options.mesos === undefined ? {} : { mesosPrincipal: options.mesos.principal }),
     onState: (state, error) => {
       const why = error === undefined ? {} : { code: error.code, message: error.message }
       log[error === undefined ? 'info' : 'error']({ event: `controller.${state}`, ...why }, `controller.${state}`)
@@ -73,14 +84,25 @@ async function compose(
   closers.push(logEvents(controller.engine, log), metrics.observe(controller))
   await controller.start()
   closers.push(() => controller.stop())
+  const mesos = await watchMesos(controller, options)
+  closers.push(() => mesos?.close())
   const token = await adminToken(options.state)
   const tls =
     options.tls === undefined ? undefined : { cert: readFileSync(options.tls.cert), key: readFileSync(options.tls.key) }
   const auth = new Authenticator(controller.engine, token)
-  const app = createApi({ controller, auth, log, metrics, version: VERSION, config: { tls } })
+  const app = createApi({ controller, auth, log, metrics, mesos, version: VERSION, config: { tls } })
   closers.push(() => app.close())
   const { host, port, insecure } = options
   const api = await listen(app, { host, port, tls: tls !== undefined, insecure })
   log.info({ event: 'controller.listening', api, state: options.state }, 'controller.listening')
   return { controller, api, token }
+}
+
+async function watchMesos({ engine }: Controller, { mesos, log }: ControllerOptions): Promise<MesosWatch | undefined> {
+  if (mesos?.masters !== undefined) {
+    return new MesosWatch({ engine, clock: systemClock, log, settings: { ...mesos, masters: mesos.masters } })
+  }
+  // one that has just stepped down leads again, and what it finds then was there before
+  await forgetGuard(engine).catch((error: HoldfastError) => log.warn({ event: 'mesos.guard', message: error.message }))
+  return undefined
 }

@@ -5,6 +5,7 @@ import type { Hold } from '../model/hold.ts'
 import type { Node } from '../model/node.ts'
 import type { Operation } from '../model/operation.ts'
 import type { Pool } from '../model/pool.ts'
+import type { Profile } from '../model/profile.ts'
 import type { Deficit } from '../model/records.ts'
 import type { Quota } from '../model/role.ts'
 import type { Token } from '../model/token.ts'
@@ -117,6 +118,8 @@ export type OperationView = Shown<Omit<Operation, 'deadlineAt' | 'finishedAt' | 
   readonly waitingFor?: string
 }
 
+export type ProfileView = Shown<Profile>
+
 export type TokenView = Shown<Omit<Token, 'hash' | 'expiresAt'>> & { readonly expiresAt?: string }
 export type EventView = Shown<LedgerEvent>
 
@@ -148,6 +151,7 @@ export interface StatusView {
   }
   readonly stuck: StuckView[]
   readonly deficits: DeficitView[]
+  readonly mesosGuard?: { readonly state: string; readonly why: readonly string[] }
 }
 
 export interface ExplainView {
@@ -156,4 +160,79 @@ export interface ExplainView {
   readonly refusal?: { readonly code: string; readonly detail: string }
   readonly considered: Candidate[][]
   readonly nodes: Candidate[]
+}
+
+export interface HazardView {
+  readonly code: string
+  readonly severity: 'stops' | 'danger' | 'note'
+  readonly where: string
+  readonly sentence: string
+  readonly advice: string
+}
+
+/** What a provider process says of itself; one of another version may say less. */
+export interface ProviderReportView {
+  readonly state?: string
+  readonly problem?: string
+  readonly version?: string
+  readonly operations?: number
+  readonly unacknowledged?: number
+  readonly advertisedMiB?: number
+  readonly disks?: number
+  readonly usedDisks?: number
+  readonly lastFailure?: { readonly message: string; readonly at: string }
+}
+
+export interface ProviderView {
+  readonly node: string
+  readonly pool: string
+  readonly agentId?: string
+  readonly providerId?: string
+  readonly connected: boolean
+  readonly report?: ProviderReportView
+}
+
+export interface MesosView {
+  readonly principal: string
+  readonly guard: { readonly state: string; readonly why: readonly string[]; readonly at?: string }
+  readonly masters: readonly {
+    readonly url: string
+    readonly leading: boolean
+    readonly version?: string
+    readonly trouble?: string
+  }[]
+  readonly hazards: readonly HazardView[]
+  readonly pools: readonly {
+    readonly name: string
+    readonly mesos: { readonly roles: readonly string[]; readonly unreserved: boolean; readonly float: boolean }
+    readonly shrink?: string
+    readonly providers: number
+  }[]
+  readonly agents: readonly {
+    readonly node: string
+    readonly connected: boolean
+    readonly at?: string
+    readonly agent?: { readonly url: string; readonly agentId?: string; readonly state?: string }
+  }[]
+  readonly providers: readonly ProviderView[]
+  readonly providerCount: number
+  readonly cluster?: {
+    readonly agentCount: number
+    readonly frameworks: number
+    readonly tasks: number
+    readonly operations?: number
+    readonly agents: readonly {
+      readonly id: string
+      readonly hostname: string
+      readonly active: boolean
+      readonly tasks: number
+      readonly providers: readonly { readonly id: string; readonly totalMiB: number; readonly offeredMiB: number }[]
+    }[]
+    readonly hints: readonly {
+      readonly at: string
+      readonly agentId: string
+      readonly hostname?: string
+      readonly sentence: string
+    }[]
+  }
 }

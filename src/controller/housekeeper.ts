@@ -1,4 +1,4 @@
-import { expirySuspended } from '../ledger/clock.ts'
+import { expirySuspended, UNTIL_FORGOTTEN } from '../ledger/clock.ts'
 import type { Command } from '../ledger/commands.ts'
 import type { LedgerState } from '../ledger/state.ts'
 import type { Clock } from '../model/clock.ts'
@@ -102,10 +102,11 @@ function due(state: LedgerState, now: number): { commands: Command[]; more: bool
   const commands = [...expired(state, now), ...tick]
   const keys = oldKeys(state, now)
   const operations = oldOperations(state, now)
-  const more = Math.max(commands.length, keys.length, operations.length) >= PER_PASS
+  const providers = orphanedProviders(state)
+  const more = Math.max(commands.length, keys.length, operations.length, providers.length) >= PER_PASS
   if (keys.length > 0) commands.push({ kind: 'keys.expire', ids: keys })
   if (operations.length > 0) commands.push({ kind: 'operations.prune', ids: operations })
-  return { commands, more }
+  return { commands: [...commands, ...providers], more }
 }
 
 function expired(state: LedgerState, now: number): Command[] {
@@ -126,10 +127,25 @@ function expired(state: LedgerState, now: number): Command[] {
   return due
 }
 
-/** Keys stand in the order in which they were made, and all live equally long: the first that is not due ends it. */
+/** What is kept for agents of nodes or pools that are no more; each may have any number of them. */
+function orphanedProviders(state: LedgerState): Command[] {
+  const due: Command[] = []
+  for (const { nodeId, poolId } of state.all('provider').values()) {
+    if (due.length >= PER_PASS) break
+    const isThere = state.get('node', nodeId) !== undefined && state.get('pool', poolId) !== undefined
+    if (!isThere) due.push({ kind: 'provider.forget', nodeId, poolId })
+  }
+  return due
+}
+
+/**
+ * Keys stand in the order in which they were made, and those that end by the time all live equally long: the first that
+ * is not due ends it. The others, of which there are few, are passed over.
+ */
 function oldKeys(state: LedgerState, now: number): string[] {
   const due: string[] = []
   for (const key of state.all('key').values()) {
+    if (key.expiresAt === UNTIL_FORGOTTEN) continue
     if (key.expiresAt > now || due.length >= PER_PASS) break
     due.push(key.id)
   }

@@ -23,8 +23,8 @@ export function failed(
   if (operation.kind === 'provision' || operation.kind === 'import') {
     const volume = tx.put('volume', { ...tx.need('volume', id), state: 'error', fault })
     if (operation.kind === 'provision') settleGroup(tx, volume)
-    // nobody knows its name but the framework, which is told of the failure and tries again
-    if (volume.mesos !== undefined && operation.kind === 'provision') startDelete(tx, tx.need('volume', id))
+    // of a disk that an agent asked for nobody knows but its framework, which is told of the failure and tries again
+    if (volume.mesos?.home !== undefined && operation.kind === 'provision') startDelete(tx, tx.need('volume', id))
   } else if (operation.kind === 'snapshot') {
     tx.put('snapshot', { ...tx.need('snapshot', id), state: 'error', fault })
   } else if (operation.kind === 'grow') {

@@ -63,7 +63,8 @@ function redirected(from: string, location: string | undefined): string {
 function refusal(url: string, status: number, text: string): HoldfastError {
   // 503: no leader is known, or the leader is still recovering
   const code = status === 503 ? 'mesos_unreachable' : 'mesos_refused'
-  return new HoldfastError(code, `${url} answers GET_MASTER with ${status}: ${quote(text)}`, { status })
+  const why = status === 401 ? 'principal and secret are missing or wrong' : quote(text)
+  return new HoldfastError(code, `${url} answers GET_MASTER with ${status}: ${why}`, { status })
 }
 
 function wrong(url: string, what: string): HoldfastError {

@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Controller } from '../../src/controller/controller.ts'
 import type { Engine } from '../../src/controller/engine.ts'
+import { UNTIL_FORGOTTEN } from '../../src/ledger/clock.ts'
 import type { LedgerState } from '../../src/ledger/state.ts'
 import type { Hold } from '../../src/model/hold.ts'
 import { createIds } from '../../src/runtime/ids.ts'
@@ -44,7 +45,7 @@ async function later(clock: TestClock, ms: number): Promise<void> {
 }
 
 const suspended = (state: LedgerState) => state.get('clock', 'clock') !== undefined
-const count = (kind: 'hold' | 'token' | 'key' | 'operation') => (state: LedgerState) => state.all(kind).size
+const count = (kind: 'hold' | 'token' | 'key' | 'operation' | 'provider') => (state: LedgerState) => state.all(kind).size
 
 /** A raw volume that a node made. */
 async function availableVolume(engine: Engine, poolId: string): Promise<string> {
@@ -238,6 +239,30 @@ describe('what has had its time', () => {
     expect(left).toBeGreaterThan(490)
     await later(clock, 502 * SECOND)
     expect(await next.engine.read(count('key'))).toBe(0)
+  })
+
+  test('a key that is kept until somebody forgets it stays, and keeps no other from ending', async () => {
+    const { engine, clock, poolId } = await withPool()
+    const { answer } = await ask(engine, holdCommand(poolId), 'kept', UNTIL_FORGOTTEN)
+    await ask(engine, holdCommand(poolId), 'k', engine.now() + DAY)
+    await later(clock, DAY + MINUTE)
+    expect(await engine.read((state) => [...state.all('key').keys()])).toEqual(['kept'])
+    expect((await ask(engine, holdCommand(poolId), 'kept', UNTIL_FORGOTTEN)).answer).toEqual(answer)
+    await ask(engine, { kind: 'keys.forget', ids: ['kept', 'never'] })
+    expect(await engine.read(count('key'))).toBe(0)
+  })
+
+  test('what was kept for the agent of a node or of a pool that is no more is forgotten', async () => {
+    const { engine, clock, poolId } = await withPool()
+    const join = { name: 'node-1', joinTokenId: undefined, machineId: 'm', labels: {} } as const
+    const { answer } = await ask(engine, { kind: 'node.join', ...join, credentialHash: 'b'.repeat(64) })
+    const nodeId = (answer as { node: { id: string } }).node.id
+    await ask(engine, { kind: 'provider.set', nodeId, poolId, agentId: 'a', providerId: 'p' })
+    await later(clock, MINUTE)
+    expect(await engine.read(count('provider'))).toBe(1)
+    await ask(engine, { kind: 'node.remove', nodeId })
+    await later(clock, MINUTE)
+    expect(await engine.read(count('provider'))).toBe(0)
   })
 
   test('a finished operation is kept for a day', async () => {

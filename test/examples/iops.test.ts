@@ -39,7 +39,10 @@ needs(...MESOS_WORLD_NEEDS, 'mkfs.xfs').describe('capacity and IOPS are taken to
     const ofA = await offered((resource) => rawIn(resource, 'pool-A') === 800 * TB)
     expect(rawOf(only(ofA, 'pool-A'), wish)).toBeUndefined()
     const early = await createDisk('early', 'pool-A', 500 * TB, 'iops-900')
-    expect(early).toMatchObject({ state: 'OPERATION_FAILED', message: expect.stringMatching(/takes 900 IOPS.* 400 IOPS/) })
+    expect(early).toMatchObject({
+      state: 'OPERATION_FAILED',
+      message: expect.stringMatching(/takes 900 IOPS.* 400 IOPS/),
+    })
 
     const ofB = await offered((resource) => rawIn(resource, 'pool-B') === 800 * TB)
     expect(rawOf(only(ofB, 'pool-B'), wish)).toBeDefined()
@@ -49,7 +52,10 @@ needs(...MESOS_WORLD_NEEDS, 'mkfs.xfs').describe('capacity and IOPS are taken to
     // 300 TB are left, and 100 IOPS: enough for the modest profile, not for this one
     await offered((resource) => rawIn(resource, 'pool-B') === 300 * TB)
     const late = await createDisk('late', 'pool-B', 100 * TB, 'iops-900')
-    expect(late).toMatchObject({ state: 'OPERATION_FAILED', message: expect.stringMatching(/takes 900 IOPS.* 100 IOPS/) })
+    expect(late).toMatchObject({
+      state: 'OPERATION_FAILED',
+      message: expect.stringMatching(/takes 900 IOPS.* 100 IOPS/),
+    })
     await link.rest('DELETE', '/v1/profiles/modest')
     await until(() => all().every((resource) => rawIn(resource, 'pool-B') === 0), {
       what: 'nothing of pool B to be left',

@@ -31,6 +31,7 @@ describe('what a master must forbid', () => {
     [{ principal: '', roles: [] }, 'the principal is empty'],
     [{ principal: 'p', roles: ['*'] }, 'role "*"'],
     [{ principal: 'p', roles: ['a'], createAllowedRoles: ['b'] }, '"b" may create volumes, but is none of the roles'],
+    [{ principal: 'p', roles: ['a'], reserveAllowedRoles: ['b'] }, '"b" may reserve, but is none of the roles'],
   ])('refuses %j', (wishes, says) => {
     expect(() => requiredAcls(wishes)).toThrow(says)
   })

@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from 'node:https'
 import { onTestFinished } from 'vitest'
 
 export interface Heard {
+  /** Of the call in the body; empty for a GET. */
   readonly type: string
   readonly authorization: string | undefined
 }
@@ -47,7 +48,7 @@ export class SmallServer {
 async function typeOf(request: IncomingMessage): Promise<string> {
   let text = ''
   for await (const chunk of request) text += chunk
-  return JSON.parse(text).type
+  return text === '' ? '' : JSON.parse(text).type
 }
 
 export function json(response: ServerResponse, body: unknown, status = 200): void {

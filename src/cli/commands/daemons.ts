@@ -7,6 +7,7 @@ import { type GlobalOptions, openCli } from '../cli.ts'
 import type { Given } from '../config/layers.ts'
 import type { LoadedConfig, NodeConfig } from '../config.ts'
 import type { DevReady } from '../dev.ts'
+import type { MesosSettings } from '../run-controller.ts'
 import { say } from '../terminal.ts'
 import { type Labels, oneOf, pair, size, whole } from './options.ts'
 
@@ -27,6 +28,12 @@ export function defineController(noun: Command): void {
     .option('--tls-cert <file>', 'PEM file of its certificate')
     .option('--tls-key <file>', "PEM file of the certificate's key")
     .option('--insecure', 'serve plain HTTP beyond loopback')
+    .option(
+      '--mesos-masters <masters>',
+      'masters of Mesos: zk://host:2181/mesos, or http://host:5050,http://host2:5050',
+    )
+    .option('--mesos-principal <principal>', "principal of what Mesos is shown, and of the masters' credentials")
+    .option('--mesos-secret-file <file>', 'file with the secret of that principal')
     .addOption(oneOf('--log <level>', 'how much is logged', LEVELS))
     .action(async function (this: Command) {
       const options = this.optsWithGlobals<Record<string, unknown>>()
@@ -36,13 +43,17 @@ export function defineController(noun: Command): void {
         tlsCert: 'tls.cert',
         tlsKey: 'tls.key',
         insecure: 'insecure',
+        mesosMasters: 'mesos.masters',
+        mesosPrincipal: 'mesos.principal',
+        mesosSecretFile: 'mesos.secretFile',
         log: 'log',
       })
       await startController(loaded)
     })
 }
 
-async function startController({ config }: LoadedConfig): Promise<void> {
+async function startController(loaded: LoadedConfig): Promise<void> {
+  const { config } = loaded
   const { listen, state, tls, insecure, leaseSeconds, log: level } = config.controller
   const colon = listen.lastIndexOf(':')
   const host = listen.slice(0, colon).replace(/^\[|\]$/g, '')
@@ -51,7 +62,20 @@ async function startController({ config }: LoadedConfig): Promise<void> {
   const log = await logTo(level)
   const { cert, key } = tls
   const certificate = cert === undefined || key === undefined ? {} : { tls: { cert, key } }
-  await stay(runController({ state, host, port, insecure, leaseMs: leaseSeconds * 1000, log, ...certificate }))
+  const mesos = mesosSettings(loaded)
+  await stay(runController({ state, host, port, insecure, leaseMs: leaseSeconds * 1000, log, mesos, ...certificate }))
+}
+
+function mesosSettings(loaded: LoadedConfig): MesosSettings {
+  const { masters, principal, secretFile, ca, tls } = loaded.config.controller.mesos
+  const read = (key: string, file: string | undefined) =>
+    file === undefined ? undefined : readText(loaded, `controller.mesos.${key}`, file)
+  const secret = read('secretFile', secretFile)?.trim()
+  if (secret !== undefined && !/^\S+$/.test(secret)) {
+    const where = `${secretFile} (controller.mesos.secretFile, from ${loaded.origin('controller.mesos.secretFile')})`
+    throw new HoldfastError('invalid_option', `${where}: it should hold the secret alone, without blanks`)
+  }
+  return { masters, principal, secret, ca: read('ca', ca), tls }
 }
 
 export function defineNodeRun(noun: Command): void {
@@ -141,6 +165,7 @@ interface DevFlags {
   readonly poolIops: number
   readonly docker: string
   readonly mesos?: readonly string[]
+  readonly mesosMasters?: string
   readonly json: boolean
   readonly port: number
   readonly log: string
@@ -154,6 +179,7 @@ export function defineDev(noun: Command): void {
     .option('--pool-iops <count>', 'IOPS of the pool; 0 counts none', whole('--pool-iops', 0, 2 ** 40), 0)
     .option('--docker <name>', 'name of the Docker volume plugin, or "off"', pluginName, 'holdfast')
     .option('--mesos <url...>', 'agents of Mesos: a provider with the first node for the first one, and so on')
+    .option('--mesos-masters <masters>', 'masters of Mesos to watch: zk://host:2181/mesos, or http://host:5050')
     .option('--json', 'one line for programs when it is ready: API, token, sockets', false)
     .option('--port <port>', 'port of the API; 0 takes any that is free', whole('--port', 0, 65_535), 0)
     .addOption(oneOf('--log <level>', 'how much is logged', LEVELS).default('warn'))
@@ -165,13 +191,14 @@ export function defineDev(noun: Command): void {
         poolIops,
         docker,
         mesos = [],
+        mesosMasters,
         json,
         port,
         log: level,
       } = this.optsWithGlobals<DevFlags>()
       const { runDev } = await import('../dev.ts')
       const log = await logTo(level)
-      const started = runDev({ dir, nodes, poolSizeMiB, poolIops, docker, mesos, port, log })
+      const started = runDev({ dir, nodes, poolSizeMiB, poolIops, docker, mesos, mesosMasters, port, log })
       await stay(started, (ready) => say(json ? readyLine(ready) : readyText(ready)))
     })
 }

@@ -10,6 +10,7 @@ import { note } from '../terminal.ts'
 import type { OperationView, PoolView } from '../views.ts'
 import { untilDone, waitForOperation } from '../wait.ts'
 import { asking, type Labels, listing, oneOf, pair, rate, ratio, size, sizeOrZero, slow } from './options.ts'
+import { type MesosOptions, mesosBody, mesosLine, mesosOptions } from './pool-mesos.ts'
 
 const COLUMNS: readonly Column<PoolView>[] = [
   { title: 'NAME', value: (pool) => pool.name },
@@ -23,7 +24,7 @@ const COLUMNS: readonly Column<PoolView>[] = [
   { title: 'NODES', value: (pool) => pool.nodes, right: true },
 ]
 
-interface PoolOptions {
+interface PoolOptions extends MesosOptions {
   readonly driver?: string
   readonly setting?: Labels
   readonly capacity?: number
@@ -57,6 +58,7 @@ function bodyOf(options: PoolOptions): Record<string, unknown> {
     reserveMiB: options.reserve,
     fence: options.fence,
     labels: options.label,
+    mesos: mesosBody(options),
   }
 }
 
@@ -64,7 +66,10 @@ function bodyOf(options: PoolOptions): Record<string, unknown> {
 const REACHED_WITHIN_S = 15
 
 export function definePool(noun: Command): void {
-  poolOptions(noun.command('create <pool>').description('declare a pool, written type~instance~pool'))
+  mesosOptions(
+    poolOptions(noun.command('create <pool>').description('declare a pool, written type~instance~pool')),
+    false,
+  )
     .requiredOption('--capacity <size>', 'how much it holds, e.g. 10TiB', size)
     .option('--driver <driver>', 'how it is reached', 'loop')
     .option('--mark-on <node>', 'write its marker on the storage from this node now')
@@ -79,7 +84,10 @@ export function definePool(noun: Command): void {
     .command('show <pool>')
     .description('show a pool')
     .action(run(async (cli, _, pool = '') => showPool(cli, await cli.client.get<PoolView>(`/v1/pools/${part(pool)}`))))
-  poolOptions(noun.command('update <pool>').description('change a pool; capacity and IOPS are facts'))
+  mesosOptions(
+    poolOptions(noun.command('update <pool>').alias('set').description('change a pool; capacity and IOPS are facts')),
+    true,
+  )
     .option('--capacity <size>', 'how much it holds', sizeOrZero)
     .option('--driver <driver>', 'how it is reached')
     .addOption(oneOf('--state <state>', 'draining: nothing new is placed there', ['active', 'draining']))
@@ -165,6 +173,7 @@ async function showPool(cli: Cli, pool: PoolView): Promise<void> {
     ['fence', pool.fence],
     ['nodes', pool.nodes],
     ['labels', formatLabels(pool.labels)],
+    ['mesos', mesosLine(pool)],
     [
       'storage',
       storage && `${formatSize(storage.sizeMiB)}, ${formatSize(storage.freeMiB)} free (${ageOf(storage.at)} ago)`,

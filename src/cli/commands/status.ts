@@ -79,6 +79,11 @@ function alarms(status: StatusView, pools: readonly PoolView[]): string {
       `the clock jumped from ${suspended.from} to ${suspended.to}; nothing expires until: holdfast clock confirm`,
     )
   }
+  const { mesosGuard } = status
+  if (mesosGuard !== undefined) {
+    const why = mesosGuard.why.join('; ')
+    lines.push(`the guard of Mesos is ${mesosGuard.state} (${why}); see: holdfast mesos doctor`)
+  }
   for (const each of status.deficits) lines.push(deficit(each, pools))
   for (const pool of pools) {
     if (pool.lowOnStorage) lines.push(`pool ${pool.name}: under 5 % of its storage is free, whatever is counted`)

@@ -1,3 +1,4 @@
+import { parseMasterSpec } from '../../mesos/master-spec.ts'
 import { isName } from '../../model/names.ts'
 import {
   choice,
@@ -43,6 +44,20 @@ function url(doc: string): Field<string> {
   return text(doc, DEFAULT_API, URL_TEXT, isHttpUrl)
 }
 
+/** Not a text field: what is wrong with it is told without the password that may be in it. */
+function masters(): Field<string | undefined> {
+  const read = (value: unknown) => {
+    parseMasterSpec(String(value))
+    return String(value)
+  }
+  return {
+    kind: 'field',
+    doc: '`zk://host:2181,host2:2181/mesos`, or `https://host:5050,https://host2:5050`.',
+    fallback: undefined,
+    read,
+  }
+}
+
 const docker = sectionOrOff('The Docker volume plugin; `false` turns it off.', {
   name: text('What containers write after `--volume-driver`.', 'holdfast', NAME, isName),
   socket: path('Its unix socket; `/run/docker/plugins/NAME.sock` if not given.'),
@@ -70,6 +85,21 @@ export const SCHEMA = {
     insecure: flag('Serve plain HTTP beyond loopback.'),
     leaseSeconds: count('How long a node is trusted without a word from it.', 15, 2, 3600),
     log: choice('How much is logged.', ['debug', 'info', 'warn', 'error'], 'info'),
+    mesos: section(
+      'Masters of the Mesos that is shown pools; without them nothing is shown on several agents at once.',
+      {
+        masters: masters(),
+        principal: text(
+          'Of all reservations and volumes shown; with a secret, of the calls to masters and agents as well.',
+          'holdfast',
+          'a principal: printable characters without blanks or ":"',
+          (value) => /^[\x21-\x39\x3b-\x7e]{1,255}$/.test(value),
+        ),
+        secretFile: path('File with the secret alone, for masters and agents that authenticate.'),
+        ca: path('PEM file of the authority that signed their certificates.'),
+        tls: flag('Speak TLS with the masters that ZooKeeper names.'),
+      },
+    ),
   }),
   node: section('For `holdfast node run`.', {
     name: text('Name of this node; the host name if not given.', undefined, NAME, isName),

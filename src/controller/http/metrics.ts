@@ -3,6 +3,7 @@ import type { LedgerState } from '../../ledger/state.ts'
 import { isLowOnStorage, isThin } from '../../model/pool.ts'
 import type { Batch, Store } from '../../store/store.ts'
 import type { Controller } from '../controller.ts'
+import type { MesosView } from '../mesos/mesos-view.ts'
 import { poolUsage } from './show-pools.ts'
 
 const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
@@ -35,6 +36,7 @@ export class Metrics {
   )
   readonly #pools: ReturnType<typeof poolGauges>
   readonly #states: ReturnType<typeof stateGauges>
+  readonly #mesos: ReturnType<typeof mesosGauges>
 
   /** @param ofProcess also measures the process itself: memory, event loop, garbage collection */
   constructor(options: { ofProcess?: boolean } = {}) {
@@ -43,6 +45,7 @@ export class Metrics {
       new Gauge({ name: `holdfast_${name}`, help, labelNames, registers: [this.#registry] })
     this.#pools = poolGauges(gauge)
     this.#states = stateGauges(gauge)
+    this.#mesos = mesosGauges(gauge)
   }
 
   get contentType(): string {
@@ -80,9 +83,11 @@ export class Metrics {
   }
 
   /** The text that Prometheus reads. */
-  async text(controller: Controller): Promise<string> {
+  async text(controller: Controller, mesos?: MesosView): Promise<string> {
     const { engine, sessions } = controller
     const { leading, waiting, connected } = this.#states
+    this.#mesos.masters.set(mesos?.connected === true ? 1 : 0)
+    this.#mesos.providers.set(controller.providers.connected.size)
     leading.set(engine.leading ? 1 : 0)
     waiting.set(engine.waiting)
     connected.set(sessions.connected)
@@ -131,6 +136,7 @@ export class Metrics {
     revision.set(state.revision)
     deficits.set(state.all('deficit').size)
     suspended.set(state.get('clock', 'clock') === undefined ? 0 : 1)
+    this.#mesos.guard.set(state.get('guard', 'mesos')?.state === 'verified' ? 1 : 0)
   }
 
   #counter(name: string, help: string, label: string): Counter {
@@ -169,5 +175,13 @@ function stateGauges(gauge: MakeGauge) {
     revision: gauge('revision', 'Number of the last accepted command.'),
     deficits: gauge('deficits', 'Accounts above their limit because of facts from outside.'),
     suspended: gauge('clock_suspended', '1 while expiry waits for an operator to confirm the clock.'),
+  }
+}
+
+function mesosGauges(gauge: MakeGauge) {
+  return {
+    guard: gauge('mesos_guard', "1 while the masters' ACLs were verified."),
+    masters: gauge('mesos_masters_connected', 'Leading masters whose events are received: 1 or 0.'),
+    providers: gauge('mesos_providers_connected', 'Provider processes with an open stream.'),
   }
 }

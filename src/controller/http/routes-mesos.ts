@@ -1,9 +1,11 @@
-import type { LedgerState } from '../../ledger/state.ts'
-import { requiredAcls } from '../../mesos/acls.ts'
+import { Type } from 'typebox'
+import { checkRole } from '../../model/names.ts'
+import { neededAcls } from '../mesos/needed-acls.ts'
 import { READ } from './caller.ts'
 import { ref } from './components.ts'
 import { ok, type Route, route } from './route.ts'
-import { showMesos } from './show-mesos.ts'
+import { showCluster } from './show-cluster.ts'
+import { ledgerHazards, showMesos } from './show-mesos.ts'
 
 export const MESOS_ROUTES: readonly Route[] = [
   route({
@@ -15,8 +17,16 @@ export const MESOS_ROUTES: readonly Route[] = [
     replies: { 200: ref('Mesos') },
     async handle(call) {
       const { controller, mesos } = call.api
-      const shown = await call.read((state) => showMesos(state, controller))
-      return ok({ ...shown, masters: mesos?.masters() ?? [], hazards: mesos?.hazards() ?? [] })
+      await mesos?.refresh()
+      const cluster = mesos?.cluster()
+      return call.read((state) =>
+        ok({
+          ...showMesos(state, controller),
+          masters: mesos?.masters() ?? [],
+          hazards: [...ledgerHazards(state, controller, mesos), ...(mesos?.hazards() ?? [])],
+          ...(cluster === undefined ? {} : { cluster: showCluster(state, cluster) }),
+        }),
+      )
     },
   }),
   route({
@@ -25,21 +35,13 @@ export const MESOS_ROUTES: readonly Route[] = [
     access: READ,
     tag: 'mesos',
     summary: "What the masters' --acls must forbid, for the pools as they are now",
+    description: 'A role is best forbidden before a pool is shown to it.',
+    query: Type.Object({ roles: Type.Optional(Type.String({ description: 'More roles, with commas between.' })) }),
     replies: { 200: { type: 'object', additionalProperties: true } },
-    handle: (call) => call.read((state) => ok(aclsFor(state, call.api.controller.mesosPrincipal))),
+    handle(call) {
+      const more = (call.query.roles ?? '').split(',').filter((role) => role !== '')
+      const { mesosPrincipal } = call.api.controller
+      return call.read((state) => ok(neededAcls(state, mesosPrincipal, more.map(checkRole)).required))
+    },
   }),
 ]
-
-/** Where frameworks reserve for themselves they must be let; where disks do not float they make their own volumes. */
-function aclsFor(state: LedgerState, principal: string): unknown {
-  const roles = new Set<string>()
-  const creating = new Set<string>()
-  for (const { mesos } of state.all('pool').values()) {
-    if (mesos === undefined || mesos.unreserved) continue
-    for (const role of mesos.roles) {
-      roles.add(role)
-      if (!mesos.float) creating.add(role)
-    }
-  }
-  return requiredAcls({ principal, roles: [...roles], createAllowedRoles: [...creating] })
-}

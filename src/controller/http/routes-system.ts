@@ -49,7 +49,7 @@ export const SYSTEM_ROUTES: readonly Route[] = [
     produces: 'text/plain',
     replies: { 200: { type: 'string' } },
     async handle(call) {
-      const { auth, metrics, controller } = call.api
+      const { auth, metrics, controller, mesos } = call.api
       if (!isLoopback(call.request.raw.socket.remoteAddress)) {
         requireAccess(await auth.identify(call.request.headers.authorization, undefined), [
           'admin',
@@ -57,7 +57,7 @@ export const SYSTEM_ROUTES: readonly Route[] = [
           'reader',
         ])
       }
-      return { status: 200, body: await metrics.text(controller), type: metrics.contentType }
+      return { status: 200, body: await metrics.text(controller, mesos), type: metrics.contentType }
     },
   }),
   route({

@@ -1,9 +1,14 @@
 import { Type } from 'typebox'
 import type { LedgerState } from '../../ledger/state.ts'
+import type { Hazard } from '../../mesos/hazards.ts'
 import { Guard, PoolMesos, Provider } from '../../model/mesos.ts'
 import type { Controller } from '../controller.ts'
+import { guardHazard } from '../mesos/cluster-hazards.ts'
+import type { MesosView } from '../mesos/mesos-view.ts'
 import { effectiveShrink, poolView } from '../mesos/pool-view.ts'
+import { providerHazards } from '../mesos/provider-hazards.ts'
 import { shownSchema, withTimes } from './rest-schema.ts'
+import { Cluster } from './show-cluster.ts'
 
 const Text = Type.String()
 /** What a provider process said, as it said it. */
@@ -77,6 +82,8 @@ export const ShownMesos = shownSchema(
     ),
     providers: Type.Array(Type.Object({ ...ProviderFields.properties, report: Type.Optional(Said) })),
     providerCount: Type.Integer(),
+    /** What the leading master tells; absent when none is followed. */
+    cluster: Type.Optional(Cluster),
   }),
 )
 
@@ -97,7 +104,20 @@ export function showMesos(state: LedgerState, controller: Controller): object {
   }
 }
 
-const NO_GUARD: { state: Guard['state']; why: string[]; at?: number } = {
+/** Something wrong with the guard, the providers, or between them and Mesos; what only the ledger can tell. */
+export function ledgerHazards(state: LedgerState, controller: Controller, mesos: MesosView | undefined): Hazard[] {
+  const shown = [...state.all('pool').values()].some((pool) => pool.mesos !== undefined)
+  if (!shown) return []
+  const { providers, providerReports } = controller
+  // what was heard before the master was lost says nothing of now
+  const agents = mesos?.connected === true ? mesos.cluster()?.agents : undefined
+  return [
+    ...guardHazard(state.get('guard', 'mesos'), mesos !== undefined),
+    ...providerHazards({ state, connected: providers.connected, reports: providerReports, agents }),
+  ]
+}
+
+export const NO_GUARD: { state: Guard['state']; why: string[]; at?: number } = {
   state: 'unverified',
   why: ['no master has been looked at'],
 }

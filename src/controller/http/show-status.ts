@@ -1,11 +1,13 @@
 import { Type } from 'typebox'
 import type { LedgerState } from '../../ledger/state.ts'
 import type { Attachment } from '../../model/attachment.ts'
+import { Guard } from '../../model/mesos.ts'
 import { Deficit } from '../../model/records.ts'
 import type { Controller } from '../controller.ts'
 import { ref } from './components.ts'
 import type { JsonSchema } from './describe-schema.ts'
 import { formatTime, shownSchema, withTimes } from './rest-schema.ts'
+import { NO_GUARD } from './show-mesos.ts'
 import { showNode } from './show-nodes.ts'
 import { showOperation } from './show-operations.ts'
 import { PoolUsage, poolUsage } from './show-pools.ts'
@@ -61,6 +63,8 @@ const fields = shownSchema(
     }),
     stuck: Type.Array(Stuck),
     deficits: Type.Array(Deficit),
+    /** Only while something is shown to Mesos whose masters' ACLs are not verified. */
+    mesosGuard: Type.Optional(Type.Object({ state: Guard.properties.state, why: Guard.properties.why })),
   }),
 )
 
@@ -98,7 +102,14 @@ export function showStatus(state: LedgerState, controller: Controller, version: 
     operations: operationsOf(state, controller, now),
     stuck: stuckOf(state, now),
     deficits: withTimes([...state.all('deficit').values()]),
+    ...openGuard(state),
   }
+}
+
+function openGuard(state: LedgerState): { mesosGuard?: Pick<Guard, 'state' | 'why'> } {
+  const isShown = [...state.all('pool').values()].some(({ mesos }) => mesos !== undefined)
+  const { state: verdict, why } = state.get('guard', 'mesos') ?? NO_GUARD
+  return isShown && verdict !== 'verified' ? { mesosGuard: { state: verdict, why } } : {}
 }
 
 function nodesOf(state: LedgerState, { sessions }: Controller): unknown {

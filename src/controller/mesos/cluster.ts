@@ -1,5 +1,5 @@
-import type { MasterAgent, MasterEvent, MasterFramework } from '../../mesos/master-protocol.ts'
 import { isObject } from '../../mesos/json.ts'
+import type { MasterAgent, MasterEvent, MasterFramework } from '../../mesos/master-protocol.ts'
 
 /**
  * Something that a master says of an agent. It is worth a line for people and nothing else: it proves nothing about who

@@ -1,5 +1,5 @@
-import type { OneMaster } from '../../mesos/any-master.ts'
 import type { RequiredAcls } from '../../mesos/acls.ts'
+import type { OneMaster } from '../../mesos/any-master.ts'
 import { type Guard, guardOfFlags } from '../../mesos/guard.ts'
 
 /** How long a guard that was verified outlasts looks that find out nothing, ms: a fail-over takes so long. */

@@ -11,7 +11,7 @@ import { type NeededAcls, neededAcls } from './needed-acls.ts'
 export interface GuardWatchParts {
   readonly engine: Engine
   readonly clock: Clock
-  readonly masters: Pick<MasterWatch, 'client' | 'askAll'>
+  readonly masters: Pick<MasterWatch, 'client' | 'leader' | 'problem' | 'askAll'>
   readonly principal: string
   readonly log: Logger
 }
@@ -100,8 +100,9 @@ export class GuardWatch {
     try {
       const needed = await engine.read((state) => neededAcls(state, principal))
       this.#needed = needed
-      const wishes = { principal, required: needed.required }
-      const [leading, asked] = await Promise.all([verifyGuard(masters.client, wishes), masters.askAll()])
+      // whoever looks for the leader says when it knows more
+      if (masters.leader === undefined && masters.problem === undefined) return UNCLEAR_MS
+      const [leading, asked] = await Promise.all([this.#askLeader(needed), masters.askAll()])
       if (this.#stopped) return EVERY_MS
       this.#asked = asked
       const found = verdictOf(leading, asked.others, needed.required)
@@ -113,6 +114,12 @@ export class GuardWatch {
       log.debug({ event: 'mesos.guard', message: asHoldfastError(thrown).message }, 'mesos.guard')
       return UNCLEAR_MS
     }
+  }
+
+  async #askLeader({ required }: NeededAcls): Promise<Guard> {
+    const { masters, principal } = this.#parts
+    if (masters.leader !== undefined) return verifyGuard(masters.client, { principal, required })
+    return { state: 'unverified', why: [`no master leads: ${masters.problem?.message ?? ''}`] }
   }
 
   async #record(found: Guard): Promise<void> {

@@ -155,9 +155,10 @@ export class MasterWatch {
   #lost(reason: HoldfastError): void {
     if (this.#closed) return
     const { log } = this.#parts
-    const isNew = this.#connected || this.#problem?.message !== reason.message
+    const isNew = this.#connected || (this.#leader !== undefined && this.#problem?.message !== reason.message)
     this.#connected = false
-    this.#problem = reason
+    // without a leader it was said already why there is none
+    if (this.#leader !== undefined || this.#problem === undefined) this.#problem = reason
     if (isNew) log.warn({ event: 'mesos.lost', message: reason.message }, 'mesos.lost')
   }
 }

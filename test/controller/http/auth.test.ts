@@ -79,9 +79,8 @@ describe('a token', () => {
 
 describe('the matrix of token roles', () => {
   const open = ['/healthz', '/readyz', '/metrics', '/openapi.json']
-  const rows = ROUTES.filter(
-    (each) => !open.includes(each.path) && each.path !== '/v1/events' && each.path !== '/v1/node/stream',
-  )
+  const streams = ['/v1/events', '/v1/node/stream', '/v1/mesos/stream']
+  const rows = ROUTES.filter((each) => !open.includes(each.path) && !streams.includes(each.path))
   it.each(rows.map((each) => [each.method, each.path, each] as const))('holds at %s %s', async (method, path, each) => {
     const url = path.replaceAll(/:\w+/g, 'nothing-of-that-name')
     for (const role of ['operator', 'reader', 'framework', 'node', 'join']) {
@@ -100,6 +99,10 @@ describe('the matrix of token roles', () => {
     ['POST', '/v1/volumes', ['admin', 'operator', 'framework', 'node']],
     ['GET', '/v1/pools', ['admin', 'operator', 'reader', 'node']],
     ['POST', '/v1/node/hello', ['node']],
+    ['GET', '/v1/mesos/stream', ['node']],
+    ['POST', '/v1/mesos/disks', ['node']],
+    ['GET', '/v1/mesos', ['admin', 'operator', 'reader']],
+    ['PUT', '/v1/profiles/:profile', ['admin', 'operator']],
     ['POST', '/v1/clock/confirm', ['admin', 'operator']],
   ])('has %s %s for %j', async (method, path, wanted) => {
     expect(ROUTES.find((each) => each.method === method && each.path === path)?.access).toEqual(wanted)

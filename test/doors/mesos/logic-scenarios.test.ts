@@ -156,6 +156,38 @@ test('PUBLISH_RESOURCES: mounted and answered; refused for what it is not; refus
   ])
 })
 
+test('a task that would bring the node over its bandwidth does not start; what ended tasks had is given back', () => {
+  const script = begun({ bandwidth: 100 })
+  const bandwidth = (value: number) => ({
+    ...rawResource(value),
+    name: 'storage_bw',
+    reservations: [],
+    disk: undefined,
+  })
+  let seen: Look = NOTHING
+  script.answer = (request) => (request.kind === 'look' ? { ok: true, value: seen } : undefined)
+  const asked = () => [...script.open.values()].flatMap((each) => (each.kind === 'rest' ? [each.body] : []))
+  const task = { task_id: { value: 't1' }, framework_id: { value: 'f1' }, resources: [bandwidth(60) as never] }
+  script.event(publish('p1', bandwidth(60) as never))
+  expect(asked()).toContainEqual({ bandwidth: 60 })
+  script.reply(`bandwidth ${POOL}`, {})
+  seen = { ...NOTHING, state: { ...NOTHING.state, launchedTasks: [task] } }
+  script.event(publish('p2', bandwidth(60) as never, bandwidth(40) as never))
+  script.refuse(`bandwidth ${POOL}`, 'node_full', 'node-1 has 20 MiB/s left')
+  const answers = () =>
+    script.calls.flatMap((each) =>
+      each.type === 'UPDATE_PUBLISH_RESOURCES_STATUS' ? [each.update_publish_resources_status.status] : [],
+    )
+  expect(answers()).toEqual(['OK', 'FAILED'])
+  script.pass(10_000)
+  expect(script.open.has(`bandwidth ${POOL}`)).toBe(false)
+  seen = NOTHING
+  script.pass(3000)
+  expect(asked()).toContainEqual({ bandwidth: 0 })
+  script.reply(`bandwidth ${POOL}`, {})
+  expect(script.journal.has(`bandwidth/${POOL}`)).toBe(false)
+})
+
 test('a release: only when two looks in a row, begun well after the last publish, find nothing that had it', async () => {
   const script = begun({ disks: [projectedDisk('vol-1')] })
   let seen: Look | 'away' = looks('launchedTasks', true)
@@ -235,8 +267,8 @@ test('the logic is killed at every step of a CREATE_DISK and a launch, and goes 
   script.note('killed before the controller answered')
   script.restart()
   script.reply(DISK_1, { volumeId: 'vol-2', state: 'pending' })
-  script.note('killed while the volume is being made')
-  script.restart()
+  script.note('killed while the volume is being made, and nobody knows whether the agent has heard the last update')
+  script.restart(false)
   script.event(publish('p1', volumeResource('vol-1')))
   script.note('killed while a volume is being mounted')
   script.restart()
@@ -277,7 +309,6 @@ test('a planned stop: empty totals, a pause, a new version, the acknowledgements
   expect(script.stopped).toBeUndefined()
   script.event(acknowledge(script))
   script.pass(1000)
-  if (script.stopped===undefined) console.log(script.transcript.join('\n'))
   expect(script.stopped).toEqual([])
   await golden(script, 'planned-stop')
 })
@@ -317,6 +348,6 @@ test('what the holder hands on but nobody can read is logged and done with', () 
   }
   script.restart()
   script.pass(1000)
-  expect(script.calls.slice(before).map(({ type }) => type)).toEqual(['UPDATE_STATE'])
+  expect(script.calls.slice(before)).toEqual([])
   expect(versionOf(script)).not.toBe('')
 })

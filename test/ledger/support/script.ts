@@ -4,6 +4,7 @@ import { freeOf } from '../../../src/ledger/limits.ts'
 import type { StepOutcome } from '../../../src/ledger/operation-results.ts'
 import type { VolumeRequest } from '../../../src/ledger/volume-create.ts'
 import { HoldfastError } from '../../../src/model/errors.ts'
+import type { Reservation } from '../../../src/model/mesos.ts'
 import type { Operation } from '../../../src/model/operation.ts'
 import type { Change } from '../../../src/model/records.ts'
 import { placeVolumes, type Wish } from '../../../src/placement/pools.ts'
@@ -96,6 +97,31 @@ export class Script {
       const onFailure = words.onFailure === 'keep' ? 'keep' : 'rollback'
       return this.#do({ kind: 'group.create', name: undefined, onFailure, volumes })
     },
+    disk: (words) => this.#do(this.#disk(words)),
+    destroy: (words) => {
+      const volumeId = this.#id(words[0])
+      const mesos = this.#state.get('volume', volumeId)?.mesos
+      return this.#do({ kind: 'volume.delete', volumeId, trashMs: 0, ...(mesos === undefined ? {} : { mesos }) })
+    },
+    provider: (words) =>
+      this.#do({
+        kind: 'provider.set',
+        ...this.#provider(words),
+        agentId: `agent-of-${words.node}`,
+        providerId: `provider-of-${words.node}`,
+      }),
+    reserve: (words) =>
+      this.#do({
+        kind: 'provider.reserve',
+        ...this.#provider(words),
+        from: stack(words.from),
+        to: stack(words.to),
+        sizeMiB: amount(words.size),
+      }),
+    bandwidth: (words) =>
+      this.#do({ kind: 'provider.bandwidth', ...this.#provider(words), bandwidth: amount(words.take) }),
+    budget: (words) =>
+      this.#do({ kind: 'node.update', nodeId: this.#id(words[0]), set: { bandwidth: amount(words.bandwidth) } }),
     resize: (words) => this.#do({ kind: 'volume.resize', volumeId: this.#id(words[0]), sizeMiB: amount(words.size) }),
     delete: (words) =>
       this.#do({ kind: 'volume.delete', volumeId: this.#id(words[0]), trashMs: amount(words.trash) * 1000 }),
@@ -151,6 +177,25 @@ export class Script {
       const role = words[0] ?? ''
       return [`${this.#state.sum(`role/${role}/mib`)} MiB, ${this.#state.sum(`role/${role}/iops`)} IOPS used`]
     },
+  }
+
+  #provider(words: Words): { nodeId: string; poolId: string } {
+    return { nodeId: this.#id(words.node), poolId: this.#id(words.pool) }
+  }
+
+  /** A disk that a framework asks for on an agent. */
+  #disk(words: Words): Command {
+    const { pool, poolLabels: _, ...request } = wish(words, undefined)
+    const persistence = words.float === 'no' ? {} : { persistAs: 'holdfast' }
+    const mesos = {
+      target: 'MOUNT' as const,
+      float: words.float !== 'no',
+      home: this.#id(words.node),
+      reservations: stack(words.stack ?? words.role),
+      ...(words.stack === undefined ? {} : { givesBack: true }),
+      ...persistence,
+    }
+    return { kind: 'volume.create', volume: { ...request, poolId: this.#id(pool), ownHolds: true, mesos } }
   }
 
   #node(name: string, machineId: string): string[] {
@@ -277,6 +322,12 @@ function wish(words: Words, holdId: string | undefined): Wish {
   }
 }
 
+/** Reservations to a role, `a/b` refined from `a`; nothing: not reserved. */
+function stack(text: string | undefined): Reservation[] {
+  const roles = (text ?? '').split('+').filter((role) => role !== '')
+  return roles.map((role) => ({ type: 'DYNAMIC', role, principal: 'holdfast' }))
+}
+
 function amount(text: string | undefined): number {
   const value = Number((text ?? '0').replaceAll(',', ''))
   if (!Number.isSafeInteger(value)) throw new Error(`not a whole number: ${text}`)
@@ -316,7 +367,7 @@ const SHOWN: Partial<Record<Change['kind'], readonly string[]>> = {
   node: ['name', 'state', 'bootId'],
   role: ['quota'],
   hold: ['role', 'sizeMiB', 'iops', 'drawnMiB', 'drawnIops'],
-  volume: ['name', 'state', 'poolId', 'sizeMiB', 'iops', 'epoch', 'format'],
+  volume: ['name', 'state', 'poolId', 'sizeMiB', 'iops', 'epoch', 'format', 'draws'],
   snapshot: ['name', 'state', 'sizeMiB'],
   group: ['state', 'volumeIds', 'reason'],
   attachment: ['volumeId', 'nodeId', 'epoch', 'mode', 'state', 'users'],
@@ -331,11 +382,13 @@ const SHOWN: Partial<Record<Change['kind'], readonly string[]>> = {
     'cancelRequested',
   ] satisfies (keyof Operation)[],
   deficit: ['used', 'limit'],
+  provider: ['providerId', 'bandwidth', 'reserved'],
 }
 
 function shownValue(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(shownValue).join(' ')}]`
   if (typeof value !== 'object' || value === null) return String(value)
   if ('door' in value && 'id' in value) return `${String(value.door)}:${String(value.id)}`
-  return Object.values(value).map(String).join('/')
+  if ('role' in value) return String(value.role)
+  return Object.values(value).map(shownValue).join('/')
 }

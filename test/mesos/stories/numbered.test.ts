@@ -26,61 +26,72 @@ needed.describe('the numbered stories', () => {
     },
   })
 
-  needed.test('01, 02, 03: two agents offer one pool; what one makes of it the other does not offer any more', async () => {
-    const client = await world.client({ roles: ['ads'] })
-    for (const number of [1, 2]) {
-      await client.exactly(world.agent(number), 'float', 1000)
-      const { resources } = client.hand(world.agent(number))
-      const [raw] = resources.filter((each) => isRaw(each, 'float'))
-      const [recorded] = rawOf(recording<Offer>('direct/p1-01-offer'))
-      expect(shape(raw, ['metadata'])).toEqual(shape(recorded))
-      expect(raw?.disk?.source).toMatchObject({ type: 'RAW', vendor: 'loop' })
-      const own = ({ provider_id }: Resource) => provider_id === undefined
-      const ownRecorded = recording<Offer>(`01-offer-a${number}`).resources.filter(own)
-      expect(names(resources.filter(own))).toEqual(names(ownRecorded).filter((name) => !name.startsWith('ext-')))
-    }
+  needed.test(
+    '01, 02, 03: two agents offer one pool; what one makes of it the other does not offer any more',
+    async () => {
+      const client = await world.client({ roles: ['ads'] })
+      for (const number of [1, 2]) {
+        await client.exactly(world.agent(number), 'float', 1000)
+        const { resources } = client.hand(world.agent(number))
+        const [raw] = resources.filter((each) => isRaw(each, 'float'))
+        const [recorded] = rawOf(recording<Offer>('direct/p1-01-offer'))
+        expect(shape(raw, ['metadata'])).toEqual(shape(recorded))
+        expect(raw?.disk?.source).toMatchObject({ type: 'RAW', vendor: 'loop' })
+        const own = ({ provider_id }: Resource) => provider_id === undefined
+        const ownRecorded = recording<Offer>(`01-offer-a${number}`).resources.filter(own)
+        expect(names(resources.filter(own))).toEqual(names(ownRecorded).filter((name) => !name.startsWith('ext-')))
+      }
 
-    const events = client.framework.events.length
-    const status = await client.createDisk(world.agent(1), { pool: 'float', sizeMiB: 750 })
-    expect(status.state).toBe('OPERATION_FINISHED')
-    expect(shape(status, ['metadata'])).toEqual(shape(recording('direct/p2-direct-01-op-c1')))
-    const volumeId = idOf(made(status))
-    expect(made(status).disk?.persistence).toEqual({ id: volumeId, principal: 'holdfast' })
-    expect(await world.usedMiB('float')).toBe(750)
+      const events = client.framework.events.length
+      const status = await client.createDisk(world.agent(1), { pool: 'float', sizeMiB: 750 })
+      expect(status.state).toBe('OPERATION_FINISHED')
+      expect(shape(status, ['metadata'])).toEqual(shape(recording('direct/p2-direct-01-op-c1')))
+      const volumeId = idOf(made(status))
+      expect(made(status).disk?.persistence).toEqual({ id: volumeId, principal: 'holdfast' })
+      expect(await world.usedMiB('float')).toBe(750)
 
-    await client.exactly(world.agent(1), 'float', 250)
-    await client.exactly(world.agent(2), 'float', 250)
-    expect(client.framework.events.slice(events).some(({ type }) => type === 'RESCIND')).toBe(true)
-  })
+      await client.exactly(world.agent(1), 'float', 250)
+      await client.exactly(world.agent(2), 'float', 250)
+      expect(client.framework.events.slice(events).some(({ type }) => type === 'RESCIND')).toBe(true)
+    },
+  )
 
-  needed.test('04: a task with the volume writes to it; one that comes too late elsewhere fails, and is told so', async () => {
-    const client = await world.client({ roles: ['ads'] })
-    const volumeId = idOf(await client.made(world.agent(1), { pool: 'float', sizeMiB: 64 }))
-    const { hand, found } = await client.ready(world.agent(2), volumeId)
-    // the other agent goes on with what it was told before
-    world.hold('manager->agent', world.agent(2))
-    const writer = await client.running(world.agent(1), volumeId, 'echo hello > data/file; while test ! -e data/end; do sleep 0.05; done')
-    const file = join(world.machine(1).mountRoot, volumeId, 'target', 'file')
-    await until(() => readFileSync(file, 'utf8') === 'hello\n', { what: 'what the task writes' })
+  needed.test(
+    '04: a task with the volume writes to it; one that comes too late elsewhere fails, and is told so',
+    async () => {
+      const client = await world.client({ roles: ['ads'] })
+      const volumeId = idOf(await client.made(world.agent(1), { pool: 'float', sizeMiB: 64 }))
+      const { hand, found } = await client.ready(world.agent(2), volumeId)
+      // the other agent goes on with what it was told before
+      world.hold('manager->agent', world.agent(2))
+      const writer = await client.running(
+        world.agent(1),
+        volumeId,
+        'echo hello > data/file; while test ! -e data/end; do sleep 0.05; done',
+      )
+      const file = join(world.machine(1).mountRoot, volumeId, 'target', 'file')
+      await until(() => readFileSync(file, 'utf8') === 'hello\n', { what: 'what the task writes' })
 
-    const late = newId('late')
-    await client.framework.accept(hand.offers, [launch(late, world.agent(2).id, 'true', [found])])
-    const failed = await client.ended(late)
-    world.release('manager->agent', world.agent(2))
-    const recorded = recording<{ update: { status: { message: string } } }>('wire/fw-EVENT-UPDATE-TASK_FAILED').update.status
-    expect(shape(failed)).toEqual(shape(recorded))
-    expect(words(failed.message)).toEqual(words(recorded.message))
-    const why = await until(() => lastFailure(2), { what: 'the reason in the status' })
-    expect(why).toMatch(/is in use on node n1|no such disk is offered here/)
+      const late = newId('late')
+      await client.framework.accept(hand.offers, [launch(late, world.agent(2).id, 'true', [found])])
+      const failed = await client.ended(late)
+      world.release('manager->agent', world.agent(2))
+      const recorded = recording<{ update: { status: { message: string } } }>('wire/fw-EVENT-UPDATE-TASK_FAILED').update
+        .status
+      expect(shape(failed)).toEqual(shape(recorded))
+      expect(words(failed.message)).toEqual(words(recorded.message))
+      const why = await until(() => lastFailure(2), { what: 'the reason in the status' })
+      expect(why).toMatch(/is in use on node n1|no such disk is offered here/)
 
-    await client.framework.kill(writer)
-    const killed = await client.ended(writer)
-    expect(killed.state).toBe('TASK_KILLED')
-    const reader = await client.ran(world.agent(2), volumeId, 'grep -x hello data/file')
-    const finished = await client.ended(reader)
-    const ended = recording<{ update: { status: object } }>('wire/fw-EVENT-UPDATE-TASK_FINISHED').update.status
-    expect(shape(finished)).toEqual(shape(ended))
-  })
+      await client.framework.kill(writer)
+      const killed = await client.ended(writer)
+      expect(killed.state).toBe('TASK_KILLED')
+      const reader = await client.ran(world.agent(2), volumeId, 'grep -x hello data/file')
+      const finished = await client.ended(reader)
+      const ended = recording<{ update: { status: object } }>('wire/fw-EVENT-UPDATE-TASK_FINISHED').update.status
+      expect(shape(finished)).toEqual(shape(ended))
+    },
+  )
 
   async function lastFailure(number: number): Promise<string | undefined> {
     interface Status {
@@ -117,38 +128,41 @@ needed.describe('the numbered stories', () => {
     expect(await world.usedMiB('float')).toBe(950)
   })
 
-  needed.test('06: a new life of the logic takes nothing away; one of the whole provider brings everything back', async () => {
-    const client = await world.client({ roles: ['ads'] })
-    const agent = world.agent(1)
-    const volumeId = idOf(await client.made(agent, { pool: 'float', sizeMiB: 64 }))
-    await client.disk(agent, volumeId)
-    await client.exactly(agent, 'float', 936)
-    const before = await providersOf(1)
-    const rescinds = client.count('RESCIND')
+  needed.test(
+    '06: a new life of the logic takes nothing away; one of the whole provider brings everything back',
+    async () => {
+      const client = await world.client({ roles: ['ads'] })
+      const agent = world.agent(1)
+      const volumeId = idOf(await client.made(agent, { pool: 'float', sizeMiB: 64 }))
+      await client.disk(agent, volumeId)
+      await client.exactly(agent, 'float', 936)
+      const before = await providersOf(1)
+      const rescinds = client.count('RESCIND')
 
-    await world.machine(1).killLogic()
-    await client.made(agent, { pool: 'float', sizeMiB: 36 })
-    await client.exactly(agent, 'float', 900)
-    expect(ids(await providersOf(1))).toEqual(ids(before))
-    expect(client.count('RESCIND')).toBeGreaterThan(rescinds)
+      await world.machine(1).killLogic()
+      await client.made(agent, { pool: 'float', sizeMiB: 36 })
+      await client.exactly(agent, 'float', 900)
+      expect(ids(await providersOf(1))).toEqual(ids(before))
+      expect(client.count('RESCIND')).toBeGreaterThan(rescinds)
 
-    await client.framework.decline([...client.framework.offers.values()], 0.001)
-    await world.machine(1).endProvider('SIGKILL')
-    await until(async () => (await providersOf(1)).length === 0, { what: 'the agent to drop its providers' })
-    const [away] = (await getAgents()).get_agents.agents.filter((each) => each.resource_providers === undefined)
-    const recorded = recording<GetAgents>('06-get-agents-while-rp-disconnected').get_agents.agents
-    expect(Object.keys(away ?? {}).sort()).toEqual(
-      Object.keys(recorded.find((each) => each.resource_providers === undefined) ?? {}).sort(),
-    )
-    await until(() => client.rawMiB(agent, 'float') === 0, { what: 'its offers to be rescinded' })
-    await client.exactly(world.agent(2), 'float', 900)
+      await client.framework.decline([...client.framework.offers.values()], 0.001)
+      await world.machine(1).endProvider('SIGKILL')
+      await until(async () => (await providersOf(1)).length === 0, { what: 'the agent to drop its providers' })
+      const [away] = (await getAgents()).get_agents.agents.filter((each) => each.resource_providers === undefined)
+      const recorded = recording<GetAgents>('06-get-agents-while-rp-disconnected').get_agents.agents
+      expect(Object.keys(away ?? {}).sort()).toEqual(
+        Object.keys(recorded.find((each) => each.resource_providers === undefined) ?? {}).sort(),
+      )
+      await until(() => client.rawMiB(agent, 'float') === 0, { what: 'its offers to be rescinded' })
+      await client.exactly(world.agent(2), 'float', 900)
 
-    world.machine(1).startProvider()
-    await client.disk(agent, volumeId)
-    await client.exactly(agent, 'float', 900)
-    await until(async () => (await providersOf(1)).length === before.length, { what: 'all providers to be back' })
-    expect(ids(await providersOf(1))).toEqual(ids(before))
-  })
+      world.machine(1).startProvider()
+      await client.disk(agent, volumeId)
+      await client.exactly(agent, 'float', 900)
+      await until(async () => (await providersOf(1)).length === before.length, { what: 'all providers to be back' })
+      expect(ids(await providersOf(1))).toEqual(ids(before))
+    },
+  )
 
   async function getAgents(): Promise<GetAgents> {
     const answer = await fetch(`${world.mesos.master.url}/api/v1`, {

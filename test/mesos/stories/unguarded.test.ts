@@ -34,7 +34,11 @@ needed.describe('without the ACLs', () => {
   /** All of what is offered of an agent and was there before is unreserved again. */
   async function unreserveAll(client: Client): Promise<void> {
     const agent = world.agent(1)
-    const kept = await client.look(agent, ({ resources }) => resources.find((each) => isRaw(each, 'pool1') && each.reservations), 'reserved capacity')
+    const kept = await client.look(
+      agent,
+      ({ resources }) => resources.find((each) => isRaw(each, 'pool1') && each.reservations),
+      'reserved capacity',
+    )
     const { state } = await client.operate(kept.hand, [unreserve(newId('u'), kept.found)])
     expect(state).toBe('OPERATION_FINISHED')
   }
@@ -93,24 +97,27 @@ needed.describe('without the ACLs', () => {
     )
   }
 
-  needed.test('the controller hears of a RESERVE and the CREATE_DISK after it in that order, also after it was away', async () => {
-    const client = await framework()
-    const agent = world.agent(2)
-    await client.exactly(agent, 'pool1', 1000)
-    await world.stopController()
-    const { hand, found } = await client.raw(agent, 'pool1', 1000)
-    const source = reserved(part(found, 64), ROLE)
-    const [r, c] = [newId('r'), newId('c')]
-    await client.framework.accept(hand.offers, [reserve(r, source), createDisk(c, source, 'plain')])
-    expect((await client.framework.operationStatus(r)).state).toBe('OPERATION_FINISHED')
-    await world.startController()
-    const volumeId = idOf(converted(await client.framework.operationStatus(c, 20_000)))
-    await client.disk(agent, volumeId)
-    await client.exactly(agent, 'pool1', 936)
-    await client.exactly(world.agent(1), 'pool1', 1000)
-    const { providers } = await world.rest.rest<{ providers: { reserved: unknown[] }[] }>('GET', '/v1/mesos')
-    expect(providers.flatMap((each) => each.reserved)).toEqual([])
-  })
+  needed.test(
+    'the controller hears of a RESERVE and the CREATE_DISK after it in that order, also after it was away',
+    async () => {
+      const client = await framework()
+      const agent = world.agent(2)
+      await client.exactly(agent, 'pool1', 1000)
+      await world.stopController()
+      const { hand, found } = await client.raw(agent, 'pool1', 1000)
+      const source = reserved(part(found, 64), ROLE)
+      const [r, c] = [newId('r'), newId('c')]
+      await client.framework.accept(hand.offers, [reserve(r, source), createDisk(c, source, 'plain')])
+      expect((await client.framework.operationStatus(r)).state).toBe('OPERATION_FINISHED')
+      await world.startController()
+      const volumeId = idOf(converted(await client.framework.operationStatus(c, 20_000)))
+      await client.disk(agent, volumeId)
+      await client.exactly(agent, 'pool1', 936)
+      await client.exactly(world.agent(1), 'pool1', 1000)
+      const { providers } = await world.rest.rest<{ providers: { reserved: unknown[] }[] }>('GET', '/v1/mesos')
+      expect(providers.flatMap((each) => each.reserved)).toEqual([])
+    },
+  )
 
   needed.test('edge-race: RESERVE again and again while others take from the pool aborts nothing', async () => {
     const client = await framework()
@@ -162,26 +169,33 @@ needed.describe('without the ACLs', () => {
     expect((await client.ended(two)).state).toBe('TASK_FINISHED')
   })
 
-  needed.test('CREATE on capacity is refused, and so is a task with it; the capacity is offered as before', async () => {
-    const client = await framework()
-    const agent = world.agent(2)
-    const { hand, found } = await client.look(agent, withProcessors, 'capacity and processors')
-    const source = reserved(part(found, 50), ROLE)
-    const volume = persistent(source, 'pv-raw')
-    const task = newId('task')
-    const [r, c] = [newId('r'), newId('c')]
-    const operations = [reserve(r, source), create(c, volume), launch(task, agent.id, 'true', [volume])]
-    await client.framework.accept(hand.offers, operations)
-    const { state, message } = await client.framework.operationStatus(c)
-    expect([state, message]).toEqual([
-      'OPERATION_FAILED',
-      'CREATE: capacity can have no persistent volume; make a MOUNT disk of it first',
-    ])
-    const ended = await client.ended(task)
-    expect(ended.state).not.toBe('TASK_FINISHED')
-    await client.look(agent, ({ resources }) => resources.find((each) => isRaw(each, 'pool1') && each.reservations), 'capacity without volume')
-    expect(agent.alive).toBe(true)
-  })
+  needed.test(
+    'CREATE on capacity is refused, and so is a task with it; the capacity is offered as before',
+    async () => {
+      const client = await framework()
+      const agent = world.agent(2)
+      const { hand, found } = await client.look(agent, withProcessors, 'capacity and processors')
+      const source = reserved(part(found, 50), ROLE)
+      const volume = persistent(source, 'pv-raw')
+      const task = newId('task')
+      const [r, c] = [newId('r'), newId('c')]
+      const operations = [reserve(r, source), create(c, volume), launch(task, agent.id, 'true', [volume])]
+      await client.framework.accept(hand.offers, operations)
+      const { state, message } = await client.framework.operationStatus(c)
+      expect([state, message]).toEqual([
+        'OPERATION_FAILED',
+        'CREATE: capacity can have no persistent volume; make a MOUNT disk of it first',
+      ])
+      const ended = await client.ended(task)
+      expect(ended.state).not.toBe('TASK_FINISHED')
+      await client.look(
+        agent,
+        ({ resources }) => resources.find((each) => isRaw(each, 'pool1') && each.reservations),
+        'capacity without volume',
+      )
+      expect(agent.alive).toBe(true)
+    },
+  )
 
   function withProcessors({ resources }: { readonly resources: readonly Resource[] }): Resource | undefined {
     if (!resources.some(({ name }) => name === 'cpus')) return undefined

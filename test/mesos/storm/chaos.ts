@@ -14,6 +14,15 @@ export type Kills = Readonly<Partial<Record<Kill, number>>>
 /** A part of the provider's process tree whose command line has this is its logic. */
 const LOGIC = 'logic-child'
 
+/** What was killed, and until when it was away. */
+export interface Strike {
+  readonly kill: Kill
+  readonly name: string
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  backAt: number | undefined
+}
+
 interface Victim {
   readonly name: string
   /** How long it stays away. */
@@ -29,6 +38,7 @@ function ofDaemon(daemon: Daemon): Victim {
 /** Kills at random, and is the supervisor that starts again what it killed. */
 export class Chaos {
   readonly counts = new Map<Kill, number>()
+  readonly strikes: Strike[] = []
   readonly #random: Random
   readonly #system: System
   readonly #frameworks: readonly StormFramework[]
@@ -87,21 +97,25 @@ export class Chaos {
   #outage(kill: Kill, { name, atMostMs, end, begin }: Victim): void {
     if (this.#down.has(name)) return
     this.#down.add(name)
-    this.#count(kill, name)
+    const strike = this.#count(kill, name)
     const awayMs = this.#random.int(0, atMostMs)
     const run = async () => {
       await end()
       await delay(awayMs)
       await begin()
+      strike.backAt = Date.now()
       this.#book.tell(`BACK ${name}`)
       this.#down.delete(name)
     }
     this.#track(run())
   }
 
-  #count(kill: Kill, of: string): void {
-    this.#book.tell(`KILL ${kill} ${of}`)
+  #count(kill: Kill, name: string): Strike {
+    const strike = { kill, name, at: Date.now(), backAt: undefined }
+    this.strikes.push(strike)
+    this.#book.tell(`KILL ${kill} ${name}`)
     this.counts.set(kill, (this.counts.get(kill) ?? 0) + 1)
+    return strike
   }
 
   #track(work: Promise<void>): void {

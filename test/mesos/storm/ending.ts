@@ -5,20 +5,26 @@ import { join } from 'node:path'
 import { stateOf } from '../../e2e/support/node-children.ts'
 import { loopsUnder, mountsUnder } from '../../e2e/support/node-cleanup.ts'
 import type { AgentDouble } from '../../support/mesos/cluster.ts'
+import { isTerminalOperation } from '../../support/mesos/types.ts'
 import { until } from '../../support/until.ts'
 import { checkLedger, durableLines, everything, listPools, listVolumes, type VolumeView } from './checks.ts'
 import { deleteOne } from './deletes.ts'
 import type { Storm } from './storm.ts'
+import type { MesosStatus } from './system.ts'
 
 const MINUTE_MS = 60_000
 
-/** Every operation has ended and is acknowledged, every task has ended, every PUBLISH is answered. */
+/**
+ * Every operation has ended and is acknowledged, every task has ended, every PUBLISH is answered. Statuses that were
+ * lost with a master are said again after ten seconds, as by Mesos itself.
+ */
 export async function answersComeIn(storm: Storm): Promise<void> {
   await until(
     async () => {
       await storm.tend()
       await killTasks(storm)
-      const open = [...openAtFrameworks(storm), ...storm.system.mesos.agents.flatMap(openAtAgent)]
+      const { mesos } = storm.system
+      const open = [...openAtFrameworks(storm), ...mesos.agents.flatMap(openAtAgent), ...(await openAtProviders(storm))]
       if (open.length > 0) throw new Error(open.slice(0, 20).join('\n'))
       return true
     },
@@ -38,15 +44,24 @@ function openAtFrameworks({ book, frameworks }: Storm): string[] {
   ]
 }
 
-/** Statuses that were lost with a master are said again after ten seconds, as by Mesos itself. */
+/** What has ended may stay: an agent hears of it once more when an acknowledgement and an UPDATE_STATE cross. */
 function openAtAgent({ hostname, state }: AgentDouble): string[] {
   const { unanswered } = state.manager
+  const pending = [...state.operations.values()].filter(
+    ({ latest_status }) => !isTerminalOperation(latest_status.state),
+  )
   return [
     ...(unanswered > 0 ? [`${hostname}: ${unanswered} PUBLISH without an answer`] : []),
-    ...[...state.operations.values()].map(({ info, latest_status }) => {
-      return `${hostname}: ${info.type} ${info.id?.value ?? 'of the operator'} is ${latest_status.state}`
-    }),
+    ...pending.map(({ info }) => `${hostname}: ${info.type} ${info.id?.value ?? 'of the operator'} is pending`),
   ]
+}
+
+async function openAtProviders({ system }: Storm): Promise<string[]> {
+  const { providers } = await system.get<MesosStatus>('/v1/mesos')
+  return providers.flatMap(({ node, pool, connected, report }) => {
+    if (connected && report?.operations === 0) return []
+    return [`${node} ${pool}: ${connected ? JSON.stringify(report) : 'not connected'}`]
+  })
 }
 
 /** No task, no claim: within seconds every volume is idle. */

@@ -15,7 +15,12 @@ export function report(name: string, storm: Storm, more: Readonly<Record<string,
       .map(([reason, count]) => `    ${count} × ${reason}`),
     `  kills: ${[...chaos.counts].map(([kill, count]) => `${kill} ${count}`).join(', ') || 'none'}`,
     `  aborts: ${system.mesos.aborts.length}`,
-    ...system.mesos.aborts.map(({ who, number, site, cause }) => `    #${number} ${who} ${site}: ${cause}`),
+    ...system.mesos.aborts.map((abort) => {
+      const { who, number, site, cause } = abort
+      const strike = storm.blame(abort)
+      const why = strike === undefined ? 'NOBODY KILLED ANYTHING' : `after ${strike.kill} ${strike.name}`
+      return `    #${number} ${who} ${site}: ${cause}, ${why}`
+    }),
   ]
   // at once: vitest holds the output of a test back
   writeSync(2, `${lines.join('\n')}\n`)

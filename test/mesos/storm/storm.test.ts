@@ -33,17 +33,13 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'unshare', 'flock').describe('a storm
   test(
     'A: with the ACLs, whatever dies but the holders of the streams: nothing of Mesos aborts',
     () =>
-      storm(
-        'A',
-        { acls: true, pools: pools({ p1: 'never', p2: 'on-exhaustion', p3: 'prompt' }) },
-        { kills: KILLS, allowedAborts: [] },
-      ),
+      storm('A', { acls: true, pools: pools({ p1: 'never', p2: 'on-exhaustion', p3: 'prompt' }) }, { kills: KILLS }),
     TIME_MS,
   )
 
   test(
     'B: without the ACLs, frameworks reserve for themselves: nothing of Mesos aborts',
-    () => storm('B', { acls: false, pools: pools({}) }, { kills: KILLS, allowedAborts: [] }),
+    () => storm('B', { acls: false, pools: pools({}) }, { kills: KILLS }),
     TIME_MS,
   )
 
@@ -52,8 +48,8 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'unshare', 'flock').describe('a storm
     () =>
       storm(
         'C',
-        { acls: true, pools: pools({ p1: 'prompt', p2: 'prompt', p3: 'prompt' }), restartAfterAbort: true },
-        { kills: { ...KILLS, holder: 4, teardown: 3 }, allowedAborts: [4, 6, 7] },
+        { acls: true, pools: pools({ p1: 'prompt', p2: 'prompt', p3: 'prompt' }) },
+        { kills: { ...KILLS, holder: 4, teardown: 3 } },
       ),
     TIME_MS,
   )
@@ -73,7 +69,7 @@ function pools(shrinks: Readonly<Record<string, 'prompt' | 'on-exhaustion' | 'ne
 
 async function storm(
   name: string,
-  { restartAfterAbort = false, ...wishes }: Pick<SystemOptions, 'acls' | 'pools'> & { restartAfterAbort?: boolean },
+  wishes: Pick<SystemOptions, 'acls' | 'pools'>,
   options: Omit<StormOptions, 'seed' | 'operations'>,
 ): Promise<void> {
   const temp = tempDir()
@@ -96,7 +92,7 @@ async function storm(
       figures[`${what} (s)`] = Math.round((performance.now() - start) / 100) / 10
     }
   }
-  const set = { directory: temp.path, machines: 5, roles: ROLES, restartAfterAbort, ...wishes }
+  const set = { directory: temp.path, machines: 5, roles: ROLES, ...wishes }
   const system = await timed('start', () => startSystem(set, (close) => closers.push(close)))
   const { installation } = await system.get<{ installation: string }>('/v1/status')
   prefix = `hf-${installation.slice(0, 8)}-`

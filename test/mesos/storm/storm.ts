@@ -2,8 +2,10 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Random } from '../../../src/simulate/random.ts'
+import type { Abort } from '../../support/mesos/cluster.ts'
+import { blame } from './attribution.ts'
 import { Book } from './book.ts'
-import { Chaos, type Kills, surprises } from './chaos.ts'
+import { Chaos, type Kills, type Strike, surprises } from './chaos.ts'
 import { checkLedger, taskTroubles } from './checks.ts'
 import { deleteVolume } from './deletes.ts'
 import { hostile, operator } from './hostile.ts'
@@ -15,8 +17,6 @@ export interface StormOptions {
   readonly seed: number
   readonly operations: number
   readonly kills: Kills
-  /** Numbers of the aborts that may happen. */
-  readonly allowedAborts: readonly number[]
 }
 
 export const ROLES = ['ads', 'ads/web', 'web']
@@ -114,10 +114,15 @@ export class Storm {
       })
   }
 
+  /** What we did that made an abort happen; undefined when it must not happen. */
+  blame(abort: Abort): Strike | undefined {
+    return blame(abort, this.chaos.strikes, this.book, this.system)
+  }
+
   /** What must not be and is, so far. */
   troubles(): string[] {
     const { system, book, taskDirectory } = this
-    const aborts = system.mesos.aborts.filter(({ number }) => !this.#options.allowedAborts.includes(number))
+    const aborts = system.mesos.aborts.filter((abort) => this.blame(abort) === undefined)
     return [
       ...book.violations,
       ...taskTroubles(taskDirectory),

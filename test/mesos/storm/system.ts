@@ -22,8 +22,6 @@ export interface SystemOptions {
   readonly roles: readonly string[]
   readonly pools: readonly StormPool[]
   readonly acls: boolean
-  /** What has aborted is started again. */
-  readonly restartAfterAbort: boolean
 }
 
 /** Of every reservation and persistence that Holdfast makes. */
@@ -72,9 +70,9 @@ export class System {
 export async function startSystem(options: SystemOptions, onStarted: (close: () => Promise<void>) => void) {
   const { directory, machines: count, roles } = options
   const mesos = await startMesos({
-    agents: Array.from({ length: count }, () => ({ cpus: 64, mem: 65_536, disk: 0 })),
+    agents: Array.from({ length: count }, () => ({ cpus: 64, mem: 65_536, disk: 0, timing: { statusRetryMs: 1000 } })),
     workDir: join(directory, 'mesos'),
-    restartAfterAbort: options.restartAfterAbort,
+    restartAfterAbort: true,
     ...(options.acls ? { acls: requiredAcls({ principal: PRINCIPAL, roles }) } : {}),
   })
   onStarted(() => mesos.stop())
@@ -83,7 +81,9 @@ export async function startSystem(options: SystemOptions, onStarted: (close: () 
   onStarted(() => controller.kill9())
   controller.start()
   const tokenFile = join(directory, 'controller', 'admin.token')
-  const token = await until(() => readFileSync(tokenFile, 'utf8').trim(), { what: 'the token of the admin' })
+  const token = await until(() => readFileSync(tokenFile, 'utf8').trim() || undefined, {
+    what: 'the token of the admin',
+  })
   const rest = new HttpLink({ api, token })
   onStarted(() => rest.close())
   const machines = mesos.agents.map(({ url }, index) =>
@@ -105,7 +105,7 @@ function controllerDaemon(directory: string, api: string, masters: string): Daem
     controller: {
       listen: new URL(api).host,
       state: join(directory, 'controller'),
-      ...(process.env.STORM_UNWATCHED ? {} : { mesos: { masters, principal: PRINCIPAL } }),
+      mesos: { masters, principal: PRINCIPAL },
     },
   }
   return daemon(directory, 'controller', ['controller', 'run'], config)
@@ -171,8 +171,7 @@ async function ready(system: System): Promise<void> {
   await until(
     async () => {
       const { guard, providerCount } = await system.get<MesosStatus>('/v1/mesos')
-      if (guard.state !== wanted && !process.env.STORM_UNWATCHED)
-        throw new Error(`the guard is ${guard.state}: ${guard.why.join('; ')}`)
+      if (guard.state !== wanted) throw new Error(`the guard is ${guard.state}: ${guard.why.join('; ')}`)
       return providerCount === pools.length * machines
     },
     { what: `${wanted} ACLs and all providers`, deadlineMs: 60_000, everyMs: 100 },
@@ -182,6 +181,13 @@ async function ready(system: System): Promise<void> {
 export interface MesosStatus {
   readonly guard: { readonly state: string; readonly why: readonly string[] }
   readonly providerCount: number
+  readonly providers: readonly {
+    readonly node: string
+    readonly pool: string
+    readonly connected: boolean
+    /** What the provider has said of itself last. */
+    readonly report?: { readonly operations: number; readonly state: string }
+  }[]
 }
 
 async function freePort(): Promise<number> {

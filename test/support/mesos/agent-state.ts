@@ -16,6 +16,8 @@ export interface Timing {
   readonly registerMs: number
   /** From the last task's end to the end of its container, ms. Real agents take one to two seconds. */
   readonly lingerMs: number
+  /** Until a task's status that nobody has acknowledged is said again, ms. Real agents begin with ten seconds. */
+  readonly statusRetryMs: number
 }
 
 /** Kept in the agent's work folder; gone when that is wiped. */

@@ -112,6 +112,7 @@ export class AgentDouble implements AgentPort {
 
   #recovered(agent: AgentState): void {
     agent.phase = 'disconnected'
+    this.#repeatStatuses(agent)
     for (const executor of this.#executors) {
       attach(agent, executor)
       for (const entry of executor.tasks.values()) {
@@ -127,6 +128,16 @@ export class AgentDouble implements AgentPort {
       agent.after(agent.timing.lingerMs, () => endExecutor(agent, executor))
     }
     this.#register(agent)
+  }
+
+  /** For as long as this process lives. */
+  #repeatStatuses(agent: AgentState): void {
+    const repeat = () => {
+      if (this.#process !== agent) return
+      this.#turn(sendUnacknowledged)
+      this.#repeatStatuses(agent)
+    }
+    setTimeout(repeat, agent.timing.statusRetryMs).unref()
   }
 
   #register(agent: AgentState): void {
@@ -250,6 +261,10 @@ function registered(agent: AgentState, agentId: string): void {
   agent.disk.agentId = agentId
   agent.phase = 'running'
   reportToMaster(agent)
+  sendUnacknowledged(agent)
+}
+
+function sendUnacknowledged(agent: AgentState): void {
   for (const executor of [...agent.executors, ...agent.completedExecutors]) {
     for (const entry of executor.tasks.values()) {
       const [first] = entry.unacknowledged

@@ -68,7 +68,7 @@ export interface Mesos {
   stop(): Promise<void>
 }
 
-const TIMING: Timing = { recoveryMs: 50, launchMs: 10, registerMs: 10, lingerMs: 250 }
+const TIMING: Timing = { recoveryMs: 50, launchMs: 10, registerMs: 10, lingerMs: 250, statusRetryMs: 10_000 }
 
 export async function startMesos(options: ClusterOptions): Promise<Mesos> {
   const links = new Links(options.latencyMs ?? 1)

@@ -146,7 +146,7 @@ export class Marathon {
       'TASK_ERROR',
       'TASK_KILLED',
     ] as const
-    const status = await this.#framework.taskStatus(matched.taskId, states, deadlineMs)
+    const status = await this.#framework.taskStatus(matched.taskId, states, 30_000)
     if (status.state !== 'TASK_RUNNING') return undefined
     return { taskId: matched.taskId, agentId: offer.agent_id.value, hostname: offer.hostname }
   }

@@ -73,8 +73,8 @@ function comeBack(master: MasterState, agent: AgentRecord, port: AgentPort, mess
   agent.version = message.version
   const still = new Set(message.tasks.map((task) => taskKey(task.framework_id.value, task.task_id.value)))
   lostTasks(master, agent, (key) => !still.has(key), 'Task is unknown to the agent')
+  // offered again in the next cycle: only changed totals would start one at once (HierarchicalAllocatorProcess::activateSlave)
   master.allocator.activate(agent.id, true)
-  master.allocator.allocateSoon()
 }
 
 /** The connection to an agent broke: what it offered is taken back, its tasks go on as far as the master knows. */

@@ -1,7 +1,7 @@
 /** Frameworks subscribe, fail over, go away. */
 import type { EventStream } from './http-host.ts'
 import { rescind, withdraw } from './master-offers.ts'
-import { markAsOrphan } from './master-operations.ts'
+import { adoptOrphan, markAsOrphan } from './master-operations.ts'
 import { type FrameworkRecord, type MasterState, operationsOf, publish, sendTo, tasksOf } from './master-state.ts'
 import { masterInfo } from './operator-views.ts'
 import { type FrameworkInfo, isTerminalTask } from './types.ts'
@@ -20,6 +20,7 @@ export function subscribe(
   const isNew = !master.frameworks.has(id)
   const framework = master.frameworks.get(id) ?? newRecord(id, info)
   master.frameworks.set(id, framework)
+  if (isNew) adoptOperations(master, framework)
   clearTimeout(framework.failoverTimer)
   if (framework.stream !== undefined) {
     sendTo(framework, { type: 'ERROR', error: { message: 'Framework failed over' } })
@@ -60,7 +61,21 @@ function newRecord(id: string, info: FrameworkInfo): FrameworkRecord {
 /** After a fail-over: an agent told of a framework that has not subscribed yet. */
 export function recoverFramework(master: MasterState, info: FrameworkInfo): void {
   const id = info.id?.value ?? ''
-  if (!master.frameworks.has(id)) master.frameworks.set(id, newRecord(id, info))
+  if (master.frameworks.has(id)) return
+  const framework = newRecord(id, info)
+  master.frameworks.set(id, framework)
+  adoptOperations(master, framework)
+}
+
+/** Agents have told of operations of a framework that this master did not know yet (Master::recoverFramework). */
+function adoptOperations(master: MasterState, framework: FrameworkRecord): void {
+  for (const agent of master.agents.values()) {
+    for (const operation of operationsOf(agent)) {
+      if (operation.framework_id?.value !== framework.id) continue
+      framework.operations.set(operation.uuid.value, operation)
+      adoptOrphan(master, agent, operation)
+    }
+  }
 }
 
 export function closeStream(master: MasterState, framework: FrameworkRecord): void {

@@ -88,6 +88,15 @@ export function markAsOrphan(master: MasterState, agent: AgentRecord, operation:
   agent.total = subtract(agent.total, consumed)
 }
 
+/** Its framework has come back: what it takes is that framework's again. */
+export function adoptOrphan(master: MasterState, agent: AgentRecord, operation: TrackedOperation): void {
+  if (!agent.orphans.delete(operation.uuid.value) || !occupies(operation)) return
+  const consumed = namedResources(operation.info)
+  agent.total = add(agent.total, unallocated(consumed))
+  master.allocator.updateTotal(agent.id, agent.total)
+  master.allocator.use(operation.framework_id?.value ?? '', agent.id, consumed)
+}
+
 /** @param convert false when the totals at hand already show the result */
 export function updateOperation(
   master: MasterState,

@@ -34,9 +34,11 @@ export class MasterDouble implements MasterPort {
   readonly #host: HttpHost
   readonly #registry: Registry = { admitted: new Set(), gone: new Set(), nextAgent: 0 }
   #process: MasterState | undefined
+  #flags: MasterFlags
 
   constructor(setUp: MasterSetUp) {
     this.#setUp = setUp
+    this.#flags = setUp.flags
     this.#host = new HttpHost((call) => this.#route(call))
   }
 
@@ -61,7 +63,8 @@ export class MasterDouble implements MasterPort {
 
   async start(): Promise<void> {
     await this.#host.listen()
-    const { flags, hazards, wire } = this.#setUp
+    const { hazards, wire } = this.#setUp
+    const flags = this.#flags
     const allocator = new Allocator(
       { intervalMs: flags.allocationIntervalMs, minAllocatable: flags.minAllocatable },
       (allocations) => {
@@ -97,9 +100,10 @@ export class MasterDouble implements MasterPort {
     this.#setUp.onElected()
   }
 
-  /** Fail-over. */
-  async restart(): Promise<void> {
+  /** Fail-over. @param change flags that are others from now on */
+  async restart(change: Partial<Pick<MasterFlags, 'acls'>> = {}): Promise<void> {
     this.kill()
+    this.#flags = { ...this.#flags, ...change }
     await this.start()
   }
 
@@ -164,7 +168,9 @@ export class MasterDouble implements MasterPort {
   #route(call: Call): void {
     this.#turn((master) => {
       const { leading } = this.#setUp
-      if (leading !== undefined) {
+      const path = call.path.split('?')[0]
+      // every master shows its own flags, leading or not (src/master/http.cpp, Master::Http::flags)
+      if (leading !== undefined && path !== '/flags') {
         const base = leading.replace(/^https?:/, '').replace(/\/$/, '')
         call.response.writeHead(307, { Location: base + call.path, 'Content-Length': 0 }).end()
         return
@@ -172,7 +178,6 @@ export class MasterDouble implements MasterPort {
       const caller = this.#authenticate(call)
       if (caller === undefined) return
       const { principal } = caller
-      const path = call.path.split('?')[0]
       const api = path === '/api/v1' || path === '/master/api/v1' ? operatorApi : undefined
       const scheduler = path === '/api/v1/scheduler' || path === '/master/api/v1/scheduler' ? schedulerApi : undefined
       const reply = (scheduler ?? api ?? endpoint)(master, call, principal)
@@ -182,7 +187,7 @@ export class MasterDouble implements MasterPort {
 
   /** HTTP basic, when there are credentials. @returns undefined when the call was refused */
   #authenticate(call: Call): { readonly principal: string | undefined } | undefined {
-    const { credentials } = this.#setUp.flags
+    const { credentials } = this.#flags
     if (credentials.length === 0) return { principal: undefined }
     const [scheme, encoded] = (call.request.headers.authorization ?? '').split(' ')
     const [name, ...rest] = Buffer.from(scheme === 'Basic' ? (encoded ?? '') : '', 'base64')

@@ -1,6 +1,7 @@
 /** A task's command in a mount namespace of its own, with its volumes below its sandbox. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import type { Readable } from 'node:stream'
 
 export interface Mount {
@@ -19,14 +20,17 @@ export interface TaskEnd {
 /**
  * Mounts, runs the command, tells of its end, and then stays: the namespace and what is mounted in it live until the
  * container is destroyed. It ends with everything in it when its standard input is closed, so that nothing outlives
- * the tests.
+ * the tests. It takes no part in what other tests mount: they could not give that back while a namespace follows it.
  */
 const SCRIPT = `
-command=$1; shift
+command=$1 others=$2; shift 2
 while [ $# -gt 0 ]; do
   mkdir -p "$2" && mount --bind "$1" "$2" && { [ "$3" = rw ] || mount -o remount,bind,ro "$2"; } ||
     { echo "failed $1" >&3; read -r _; exit 1; }
   shift 3
+done
+tac /proc/self/mountinfo | while read -r _ _ _ _ target _; do
+  case $target in "$PWD"/*) ;; "$others"/*) umount -l "$target" ;; esac
 done
 exec 4<&0
 ( read -r _ <&4; kill -KILL 0 ) 3>&- &
@@ -52,7 +56,7 @@ export class TaskProcess {
   ) {
     mkdirSync(sandbox, { recursive: true })
     const pairs = mounts.flatMap(({ source, target, readOnly }) => [source, target, readOnly === true ? 'ro' : 'rw'])
-    const args = ['--mount', '--propagation', 'slave', '/bin/sh', '-c', SCRIPT, 'task', command, ...pairs]
+    const args = ['--mount', '--propagation', 'slave', '/bin/sh', '-c', SCRIPT, 'task', command, tmpdir(), ...pairs]
     this.#child = spawn('unshare', args, {
       cwd: sandbox,
       detached: true,

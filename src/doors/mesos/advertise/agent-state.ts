@@ -53,7 +53,7 @@ export interface PoolState {
   subscribed: boolean
   /** The agent knows nothing of this subscription yet. */
   fresh: boolean
-  /** Say the same again, in the same version. */
+  /** Say the same again: nobody knows whether it was heard. */
   repeat: boolean
   /** Say the same again in a new version. */
   bump: boolean

@@ -1,5 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
-import type { ProviderCall, ProviderEvent, ProviderInfo } from '../../../mesos/provider-protocol.ts'
+import type { ProviderCall, ProviderEvent, ProviderInfo, ProviderSubscribe } from '../../../mesos/provider-protocol.ts'
 import { RecordDecoder } from '../../../mesos/record-io.ts'
 import { asHoldfastError } from '../../../model/errors.ts'
 import { quote } from '../../../model/units.ts'
@@ -61,7 +61,8 @@ export class AgentStream {
 
   open(): void {
     const { info, limits } = this.#parts
-    const body = JSON.stringify({ type: 'SUBSCRIBE', subscribe: { resource_provider_info: info } })
+    const subscribe: ProviderSubscribe = { type: 'SUBSCRIBE', subscribe: { resource_provider_info: info } }
+    const body = JSON.stringify(subscribe)
     this.#deadline = setTimeout(() => this.#close({ reason: 'silent' }), limits.subscribeMs)
     this.#request = this.#http.open(
       { body },

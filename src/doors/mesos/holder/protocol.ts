@@ -101,3 +101,5 @@ export type LogicMessage =
   | { readonly kind: 'close'; readonly key: StreamKey }
   /** What is left that no acknowledgement came for, in sentences. */
   | { readonly kind: 'stopped'; readonly unacknowledged: readonly string[] }
+
+export type Hello = Extract<HolderMessage, { kind: 'hello' }>

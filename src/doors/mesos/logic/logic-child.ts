@@ -11,7 +11,7 @@ import { HoldfastError } from '../../../model/errors.ts'
 import { HttpLink } from '../../../node/http-link.ts'
 import { systemClock } from '../../../runtime/system-clock.ts'
 import { LocalNodeClient } from '../../local/node-client.ts'
-import { HOLDER_PROTOCOL, type HolderMessage, type LogicMessage } from '../holder/protocol.ts'
+import { type Hello, HOLDER_PROTOCOL, type HolderMessage, type LogicMessage } from '../holder/protocol.ts'
 import { readCredential } from './agent-credential.ts'
 import { ControllerStream } from './controller-stream.ts'
 import { Logic } from './logic.ts'
@@ -19,8 +19,6 @@ import { perform } from './requests.ts'
 import type { LogicSettings } from './settings.ts'
 import { Shell } from './shell.ts'
 import { uuidBase64 } from './uuids.ts'
-
-type Hello = Extract<HolderMessage, { kind: 'hello' }>
 
 let shell: Shell | undefined
 

@@ -3,7 +3,7 @@ import type { ProviderEvent } from '../../../mesos/provider-protocol.ts'
 import { asHoldfastError } from '../../../model/errors.ts'
 import { heard } from '../advertise/operations.ts'
 import { wantDisks, wantNothing, wantPool, wantRaw } from '../advertise/wanted.ts'
-import type { CallResult, HolderMessage, StreamEvent } from '../holder/protocol.ts'
+import type { CallResult, Hello, StreamEvent } from '../holder/protocol.ts'
 import { Bandwidths } from './bandwidths.ts'
 import { Book, type ProviderState } from './book.ts'
 import { Desk, type Effects, type Reply } from './desk.ts'
@@ -19,8 +19,6 @@ import { SlowOperations } from './slow-operations.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Updates } from './updates.ts'
 import { Uses } from './uses.ts'
-
-export type Hello = Extract<HolderMessage, { kind: 'hello' }>
 
 export type Input =
   | Hello
@@ -169,7 +167,6 @@ export class Logic {
         this.#stop.begin(input.limitMs)
         return
       case 'tick':
-        undefined
         return
     }
   }
@@ -186,6 +183,9 @@ export class Logic {
     for (const event of hello.events) this.#streamEvent(event)
     for (const provider of this.#book.providers.values()) {
       for (const record of this.#operations.of(provider)) if (isSlow(record)) this.#slow.resume(provider, record)
+      const { subscribed, fresh, repeat } = this.#book.pool(provider.poolId)
+      // what an update carries follows it; the agent has the last one already
+      if (subscribed && !fresh && !repeat) this.#operations.sendStatuses(provider)
     }
     this.#owed.review()
     this.#uses.watch()

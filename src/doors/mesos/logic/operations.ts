@@ -11,6 +11,12 @@ import { uuidText } from './uuids.ts'
 /** As Mesos' own status update managers do it (src/status_update_manager/constants.hpp): 10 s, doubled up to 10 min. */
 const FIRST_RETRY_MS = 10_000
 const LONGEST_RETRY_MS = 600_000
+/**
+ * How often a drop is told. When our totals and the operation crossed on their way, the agent has forgotten it (Mesos
+ * src/slave/slave.cpp, UPDATE_STATE), and an acknowledgement can't reach us. A drop changes nothing, so it may be
+ * forgotten, too: who missed it reconciles.
+ */
+const DROPS_TOLD = 3
 
 /** Does one kind of operation. @throws for one that it refuses, before anything was done */
 export type Perform = (provider: ProviderState, record: OperationRecord) => void
@@ -118,6 +124,11 @@ export class Operations {
     const { desk } = this.#parts.book
     const { status } = record
     if (status === undefined || record.carried !== true || provider.stream !== 'open') return
+    const times = this.#retries.get(record.id) ?? 0
+    if (status.state === 'OPERATION_DROPPED' && times >= DROPS_TOLD) {
+      this.#forget(record)
+      return
+    }
     desk.call(provider.poolId, {
       type: 'UPDATE_OPERATION_STATUS',
       resource_provider_id: { value: provider.providerId ?? '' },
@@ -128,7 +139,6 @@ export class Operations {
         latest_status: status,
       },
     })
-    const times = this.#retries.get(record.id) ?? 0
     this.#retries.set(record.id, times + 1)
     const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(times, 10))
     desk.after(pause, retryOf(record), () => this.sendStatus(provider, record))

@@ -1,4 +1,5 @@
 import { currentOf } from '../advertise/agent-state.ts'
+import { heard } from '../advertise/operations.ts'
 import { isNothing } from '../advertise/shown.ts'
 import { wantNewVersion, wantNothing } from '../advertise/wanted.ts'
 import type { Book, ProviderState } from './book.ts'
@@ -50,6 +51,8 @@ export class PlannedStop {
   #look(): void {
     const { book } = this.#parts
     if (this.#phase === 'over') return
+    // whatever the controller may still say, nothing is to be shown
+    heard(book.agent, book.desk.now)
     this.#advance()
     book.desk.after(LOOK_MS, 'stop', () => this.#look())
   }

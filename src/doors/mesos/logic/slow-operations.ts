@@ -62,18 +62,17 @@ export class SlowOperations {
     }
   }
 
-  /** After a restart: what it consumes is held again. */
+  /** After a restart: what it consumes is held again, until the agent has been told of its end. */
   restore(provider: ProviderState, record: OperationRecord): void {
     const { book } = this.#parts
+    const { status, conversion, carried } = record
+    if (status !== undefined && (conversion === undefined || carried === true)) return
     try {
       hold(book.agent, provider.poolId, record.id, this.#read(provider, record).piece)
     } catch {
       // it is not shown any more: the ledger decides what becomes of it
     }
-    const { conversion, carried } = record
-    if (conversion !== undefined && carried !== true) {
-      converted(book.agent, provider.poolId, record.id, conversion, book.desk.now)
-    }
+    if (conversion !== undefined) converted(book.agent, provider.poolId, record.id, conversion, book.desk.now)
   }
 
   /** Goes on with it where it is. Everything is asked under its UUID, so asking twice does no harm. */

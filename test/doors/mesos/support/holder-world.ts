@@ -9,6 +9,7 @@ import {
 } from '../../../../src/doors/mesos/holder/holder.ts'
 import { HolderJournal } from '../../../../src/doors/mesos/holder/holder-journal.ts'
 import type {
+  Hello,
   HolderMessage,
   JournalWrite,
   LogicMessage,
@@ -17,7 +18,6 @@ import type {
 import { testDir } from '../../../support/temp-dir.ts'
 import { until } from '../../../support/until.ts'
 
-type Hello = Extract<HolderMessage, { kind: 'hello' }>
 type Call = Extract<LogicMessage, { kind: 'ready' }>['calls'][number]
 
 /** Stands where the child is: messages go through JSON, as over its channel. */

@@ -1,10 +1,5 @@
 /** Plays the holder, the agent, the controller and the node daemon to the logic, in virtual time, and writes down what it does. */
-import type {
-  CallResult,
-  HolderMessage,
-  JournalWrite,
-  StreamEvent,
-} from '../../../../src/doors/mesos/holder/protocol.ts'
+import type { CallResult, Hello, JournalWrite, StreamEvent } from '../../../../src/doors/mesos/holder/protocol.ts'
 import type { Effects, Reply, Request } from '../../../../src/doors/mesos/logic/desk.ts'
 import { type Input, Logic } from '../../../../src/doors/mesos/logic/logic.ts'
 import { uuidBase64 } from '../../../../src/doors/mesos/logic/uuids.ts'
@@ -18,7 +13,6 @@ export const PROVIDER = 'provider-1'
 export const MOUNT_ROOT = '/mnt'
 export const HELD = [{ type: 'DYNAMIC', role: 'ads', principal: 'holdfast' }] as const
 
-type Hello = Extract<HolderMessage, { kind: 'hello' }>
 type Answer = (request: Request) => Reply | undefined
 
 export class LogicScript {
@@ -39,6 +33,8 @@ export class LogicScript {
   #seq = 0
   #kept = new Map<number, StreamEvent>()
   #stream: 'opening' | 'open' | undefined
+  /** As the holder has it: the agent has accepted the last UPDATE_STATE. */
+  #updated = false
 
   #made(): Logic {
     return new Logic({
@@ -61,7 +57,8 @@ export class LogicScript {
   }
 
   start(fresh = true): void {
-    const streams = this.#stream === undefined ? [] : [{ key: POOL, state: this.#stream, providerId: PROVIDER }]
+    const view = { key: POOL, providerId: PROVIDER, updated: this.#updated }
+    const streams = this.#stream === undefined ? [] : [{ ...view, state: this.#stream }]
     this.step({
       kind: 'hello',
       protocol: 1,
@@ -73,8 +70,12 @@ export class LogicScript {
     } satisfies Hello)
   }
 
-  /** The logic is killed and begins anew from what was written. */
-  restart(): void {
+  /**
+   * The logic is killed and begins anew from what was written.
+   * @param updated whether the agent has answered the last UPDATE_STATE; as it is, if not given
+   */
+  restart(updated = this.#updated): void {
+    this.#updated = updated
     this.open.clear()
     this.#logic = this.#made()
     this.start(false)
@@ -90,6 +91,7 @@ export class LogicScript {
 
   closed(reason: 'ended' | 'unknown-id' | 'refused'): void {
     this.#stream = undefined
+    this.#updated = false
     this.#seq += 1
     // nobody waits for what the stream asked for
     for (const [seq, each] of this.#kept)
@@ -138,6 +140,9 @@ export class LogicScript {
       const results = effects.calls.map(
         ({ body }): CallResult => (this.#stream === 'open' ? this.result(body) : { closed: true }),
       )
+      const last = effects.calls.findLastIndex(({ body }) => body.type === 'UPDATE_STATE')
+      const answered = results[last]
+      if (answered !== undefined) this.#updated = 'status' in answered && answered.status === 202
       this.step({ kind: 'done', id, results })
     }
     if (effects.closes.length > 0 && this.#stream !== undefined) this.closed('ended')

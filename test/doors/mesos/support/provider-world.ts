@@ -1,5 +1,5 @@
 /** A controller, node daemons as processes, the double of Mesos, and the real provider of each machine between them. */
-import { cpSync, mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
@@ -104,6 +104,8 @@ export class World {
       leaseMs: LEASE_MS,
       trustClock: true,
       log,
+      // one that is started again finds a Mesos to watch
+      ...(this.mesos === undefined ? {} : { mesos: { masters: this.mesos.master.url, principal: 'holdfast' } }),
     }
     this.#controller = await runController(options)
     this.#port = Number(new URL(this.#controller.api).port)
@@ -196,11 +198,6 @@ export class World {
     for (const node of this.#nodes) await node.kill()
     await this.#rest?.close()
     await this.stopController()
-    if (process.env.HF_KEEP)
-      cpSync(this.dir, process.env.HF_KEEP, {
-        recursive: true,
-        filter: (f) => !f.includes('/mnt') && !f.includes('/pool') && !f.endsWith('.sock'),
-      })
     takeBack(
       this.dir,
       'hf-',

@@ -1,8 +1,9 @@
 /** A framework that acts as the page for their authors says. */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { OperationStatus, Resource } from '../../../../src/mesos/resource.ts'
 import type { AgentDouble } from '../../../support/mesos/cluster.ts'
 import { type FrameworkOptions, TestFramework } from '../../../support/mesos/framework.ts'
-import type { Offer, OfferOperation, TaskStatus } from '../../../support/mesos/types.ts'
+import type { Offer, OfferOperation, TaskState, TaskStatus } from '../../../support/mesos/types.ts'
 import { until } from '../../../support/until.ts'
 import { amountOf, createDisk, isRaw, isVolume, launch, merged, part, reservedTo } from './operations.ts'
 
@@ -125,7 +126,8 @@ export class Client {
   /** Offers of one agent with the disk and with processors. */
   async ready(agent: AgentDouble, volumeId: string, role = this.role) {
     const find = ({ resources }: Hand) => {
-      const has = (name: string, least: number) => resources.some((each) => each.name === name && amountOf(each) >= least)
+      const has = (name: string, least: number) =>
+        resources.some((each) => each.name === name && amountOf(each) >= least)
       return has('cpus', 0.1) && has('mem', 32) ? resources.find((each) => isVolume(each, volumeId)) : undefined
     }
     return this.look(agent, find, `disk ${volumeId} and processors`, role)
@@ -143,26 +145,32 @@ export class Client {
     return this.framework.taskStatus(taskId, ENDED, PATIENCE_MS)
   }
 
-  /** Runs a task, again when its offer was out of date. @returns its id; it has finished well */
-  async ran(agent: AgentDouble, volumeId: string, command: string, role = this.role): Promise<string> {
-    for (let tries = 0; tries < 20; tries += 1) {
-      const taskId = await this.launch(agent, volumeId, command, role)
-      const { state, reason, message } = await this.ended(taskId)
-      if (state === 'TASK_FINISHED') return taskId
-      if (!isLate(reason, message)) throw new Error(`${taskId}: ${state} ${reason}: ${message}`)
-    }
-    throw new Error('all offers of a disk were out of date')
+  /** Runs a task, again while somebody else has the volume. @returns its id; it has finished well */
+  ran(agent: AgentDouble, volumeId: string, command: string, role = this.role): Promise<string> {
+    return this.#started(['TASK_FINISHED'], agent, volumeId, command, role)
   }
 
-  /** Starts a task, again when its offer was out of date. @returns its id; it runs */
-  async running(agent: AgentDouble, volumeId: string, command: string, role = this.role): Promise<string> {
-    for (let tries = 0; tries < 20; tries += 1) {
+  /** Starts a task, again while somebody else has the volume. @returns its id; it runs */
+  running(agent: AgentDouble, volumeId: string, command: string, role = this.role): Promise<string> {
+    return this.#started(['TASK_RUNNING'], agent, volumeId, command, role)
+  }
+
+  async #started(
+    wanted: readonly TaskState[],
+    agent: AgentDouble,
+    volumeId: string,
+    command: string,
+    role: string,
+  ): Promise<string> {
+    const end = performance.now() + PATIENCE_MS
+    for (;;) {
       const taskId = await this.launch(agent, volumeId, command, role)
-      const { state, reason, message } = await this.framework.taskStatus(taskId, ['TASK_RUNNING', ...ENDED], PATIENCE_MS)
-      if (state === 'TASK_RUNNING') return taskId
-      if (!isLate(reason, message)) throw new Error(`${taskId}: ${state} ${reason}: ${message}`)
+      const { state, reason, message } = await this.framework.taskStatus(taskId, [...wanted, ...ENDED], PATIENCE_MS)
+      if (wanted.includes(state)) return taskId
+      if (!isLate(reason, message) || performance.now() > end)
+        throw new Error(`${taskId}: ${state} ${reason}: ${message}`)
+      await delay(100)
     }
-    throw new Error('all offers of a disk were out of date')
   }
 
   /** In the order of their coming. */

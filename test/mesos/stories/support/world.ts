@@ -2,7 +2,7 @@
  * The double of Mesos with its hazards on, and Holdfast on it: a controller, for each agent a node daemon and a
  * provider, and loop pools that all of them reach.
  */
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
@@ -36,7 +36,11 @@ export interface WorldOptions {
   readonly pools: Readonly<Record<string, PoolWish>>
   /** By name: `fs` and so on; `plain` is ext4 if none are given. */
   readonly profiles?: Readonly<Record<string, object>>
+  /** Storage bandwidth of each node; none if not given. */
+  readonly bandwidth?: number
   readonly allocationIntervalMs?: number
+  /** Volumes of a story may stay for the next one. */
+  readonly keep?: boolean
 }
 
 export interface VolumeShown {
@@ -149,6 +153,8 @@ export class World {
     const machine = new Machine({ name: `n${number}`, dir: this.dir.path, api, token, agentUrl })
     this.machines.push(machine)
     await machine.startNode()
+    const { bandwidth } = this.#options
+    if (bandwidth !== undefined) await this.rest.rest('PATCH', `/v1/nodes/${machine.name}`, { bandwidth })
   }
 
   async #addPool(name: string, { sizeMiB, iops, mesos }: PoolWish): Promise<void> {
@@ -214,6 +220,11 @@ export class World {
     return this.rest.rest('GET', `/v1/volumes/${id}`)
   }
 
+  /** An empty file, as a sign to a task. */
+  touch(path: string): void {
+    writeFileSync(path, '')
+  }
+
   async usedMiB(pool: string): Promise<number> {
     const { usage } = await this.rest.rest<{ usage: { usedMiB: number } }>('GET', `/v1/pools/${poolName(pool)}`)
     return usage.usedMiB
@@ -222,7 +233,7 @@ export class World {
   /** Deletes what a story has left. */
   async deleteVolumes(): Promise<void> {
     const { items } = await this.rest.rest<{ items: VolumeShown[] }>('GET', '/v1/volumes?limit=1000')
-    for (const { id } of items) await this.deleted(id)
+    await Promise.all(items.map(({ id }) => this.deleted(id)))
   }
 
   /** By the REST API, as soon as nothing uses it any more. */
@@ -269,7 +280,7 @@ export function sharedWorld(options: WorldOptions): World {
     await world.restore()
     expect(aborts).toEqual([])
     await world.endClients()
-    await world.deleteVolumes()
+    if (options.keep !== true) await world.deleteVolumes()
   })
   afterAll(() => world.dispose())
   return world
