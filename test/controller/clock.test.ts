@@ -45,7 +45,8 @@ async function later(clock: TestClock, ms: number): Promise<void> {
 }
 
 const suspended = (state: LedgerState) => state.get('clock', 'clock') !== undefined
-const count = (kind: 'hold' | 'token' | 'key' | 'operation' | 'provider') => (state: LedgerState) => state.all(kind).size
+const count = (kind: 'hold' | 'token' | 'key' | 'operation' | 'provider') => (state: LedgerState) =>
+  state.all(kind).size
 
 /** A raw volume that a node made. */
 async function availableVolume(engine: Engine, poolId: string): Promise<string> {

@@ -297,6 +297,33 @@ describe('streams of providers', { timeout: scaled(120_000) }, () => {
     await ask(engine, { kind: 'attachment.claim', ...claim })
     expect(await told()).toEqual([1500, 70])
   })
+
+  it('tell where else a volume is seen when an agent that saw it is no more', async () => {
+    const { engine, clock, streams, state } = await world()
+    const [poolId = ''] = (await state()).all('pool').keys()
+    const nodes = [...(await state()).all('node').values()]
+    await ask(engine, { kind: 'guard.set', state: 'verified', why: [] })
+    const shown = { ...poolMesos(new Random(1)), roles: ['ops'], spread: 1, float: true, block: true }
+    await ask(engine, { kind: 'pool.update', poolId, set: { mesos: shown } })
+    const readers = new Map<string, Reader>()
+    for (const { id: nodeId } of nodes) {
+      await ask(engine, { kind: 'provider.set', nodeId, poolId, agentId: nodeId, providerId: 'p' })
+      readers.set(nodeId, new Reader())
+      await streams.connect(nodeId, readers.get(nodeId) as Reader)
+    }
+    const volumeId = await imported(engine, poolId, nodes[0])
+    const seenOn = async () => {
+      await clock.pass(QUIET_MS)
+      const seen = [...readers].filter(([, { pools }]) => pools.get(poolId)?.disks[0]?.volumeId === volumeId)
+      return seen.map(([nodeId]) => nodeId)
+    }
+    const [before = '', ...others] = await seenOn()
+    expect(others).toEqual([])
+    await ask(engine, { kind: 'provider.forget', nodeId: before, poolId })
+    const after = await seenOn()
+    expect(after).toHaveLength(1)
+    expect(after).not.toContain(before)
+  })
 })
 
 /** A volume that was there already. */

@@ -21,7 +21,10 @@ interface GetAgents {
 needed.describe('the numbered stories', () => {
   const world = sharedWorld({
     pools: {
-      float: { sizeMiB: 1000, mesos: { roles: ['ads'] } },
+      one: { sizeMiB: 1000, mesos: { roles: ['ads'] } },
+      four: { sizeMiB: 1000, mesos: { roles: ['ads'] } },
+      five: { sizeMiB: 1000, mesos: { roles: ['ads'] } },
+      six: { sizeMiB: 1000, mesos: { roles: ['ads'] } },
       bare: { sizeMiB: 400, mesos: { roles: ['db'], float: false } },
     },
   })
@@ -31,9 +34,9 @@ needed.describe('the numbered stories', () => {
     async () => {
       const client = await world.client({ roles: ['ads'] })
       for (const number of [1, 2]) {
-        await client.exactly(world.agent(number), 'float', 1000)
+        await client.exactly(world.agent(number), 'one', 1000)
         const { resources } = client.hand(world.agent(number))
-        const [raw] = resources.filter((each) => isRaw(each, 'float'))
+        const [raw] = resources.filter((each) => isRaw(each, 'one'))
         const [recorded] = rawOf(recording<Offer>('direct/p1-01-offer'))
         expect(shape(raw, ['metadata'])).toEqual(shape(recorded))
         expect(raw?.disk?.source).toMatchObject({ type: 'RAW', vendor: 'loop' })
@@ -43,15 +46,15 @@ needed.describe('the numbered stories', () => {
       }
 
       const events = client.framework.events.length
-      const status = await client.createDisk(world.agent(1), { pool: 'float', sizeMiB: 750 })
+      const status = await client.createDisk(world.agent(1), { pool: 'one', sizeMiB: 750 })
       expect(status.state).toBe('OPERATION_FINISHED')
       expect(shape(status, ['metadata'])).toEqual(shape(recording('direct/p2-direct-01-op-c1')))
       const volumeId = idOf(made(status))
       expect(made(status).disk?.persistence).toEqual({ id: volumeId, principal: 'holdfast' })
-      expect(await world.usedMiB('float')).toBe(750)
+      expect(await world.usedMiB('one')).toBe(750)
 
-      await client.exactly(world.agent(1), 'float', 250)
-      await client.exactly(world.agent(2), 'float', 250)
+      await client.exactly(world.agent(1), 'one', 250)
+      await client.exactly(world.agent(2), 'one', 250)
       expect(client.framework.events.slice(events).some(({ type }) => type === 'RESCIND')).toBe(true)
     },
   )
@@ -60,7 +63,7 @@ needed.describe('the numbered stories', () => {
     '04: a task with the volume writes to it; one that comes too late elsewhere fails, and is told so',
     async () => {
       const client = await world.client({ roles: ['ads'] })
-      const volumeId = idOf(await client.made(world.agent(1), { pool: 'float', sizeMiB: 64 }))
+      const volumeId = idOf(await client.made(world.agent(1), { pool: 'four', sizeMiB: 64 }))
       const { hand, found } = await client.ready(world.agent(2), volumeId)
       // the other agent goes on with what it was told before
       world.hold('manager->agent', world.agent(2))
@@ -98,19 +101,19 @@ needed.describe('the numbered stories', () => {
       readonly providers: readonly { node: string; pool: string; report?: { lastFailure?: { message: string } } }[]
     }
     const { providers } = await world.rest.rest<Status>('GET', '/v1/mesos')
-    const mine = providers.find(({ node, pool }) => node === `n${number}` && pool === poolName('float'))
+    const mine = providers.find(({ node, pool }) => node === `n${number}` && pool === poolName('four'))
     return mine?.report?.lastFailure?.message
   }
 
   needed.test('05: of two that take the same capacity at once one is told that there is no room', async () => {
     const client = await world.client({ roles: ['ads'] })
     const agents = [world.agent(1), world.agent(2)]
-    await client.made(world.agent(1), { pool: 'float', sizeMiB: 750 })
-    for (const agent of agents) await client.exactly(agent, 'float', 250)
+    await client.made(world.agent(1), { pool: 'five', sizeMiB: 750 })
+    for (const agent of agents) await client.exactly(agent, 'five', 250)
     for (const agent of agents) world.hold('master->agent', agent)
     const ids = await Promise.all(
       agents.map(async (agent) => {
-        const { hand, found } = await client.raw(agent, 'float', 250)
+        const { hand, found } = await client.raw(agent, 'five', 250)
         const id = newId('race')
         await client.framework.accept(hand.offers, [createDisk(id, part(found, 200), 'plain')])
         return id
@@ -122,10 +125,10 @@ needed.describe('the numbered stories', () => {
     expect(ended.map(({ state }) => state).sort()).toEqual(['OPERATION_FAILED', 'OPERATION_FINISHED'])
     expect(shape(lost)).toEqual(shape(recording('05-race-status-a1')))
     expect(lost?.message).toBe(
-      'pool loop~story~float: 50 MiB free for role ads, 200 asked; the pool has 50 MiB; ask for at most 50 MiB',
+      'pool loop~story~five: 50 MiB free for role ads, 200 asked; the pool has 50 MiB; ask for at most 50 MiB',
     )
-    for (const agent of agents) await client.exactly(agent, 'float', 50)
-    expect(await world.usedMiB('float')).toBe(950)
+    for (const agent of agents) await client.exactly(agent, 'five', 50)
+    expect(await world.usedMiB('five')).toBe(950)
   })
 
   needed.test(
@@ -133,15 +136,15 @@ needed.describe('the numbered stories', () => {
     async () => {
       const client = await world.client({ roles: ['ads'] })
       const agent = world.agent(1)
-      const volumeId = idOf(await client.made(agent, { pool: 'float', sizeMiB: 64 }))
+      const volumeId = idOf(await client.made(agent, { pool: 'six', sizeMiB: 64 }))
       await client.disk(agent, volumeId)
-      await client.exactly(agent, 'float', 936)
+      await client.exactly(agent, 'six', 936)
       const before = await providersOf(1)
       const rescinds = client.count('RESCIND')
 
       await world.machine(1).killLogic()
-      await client.made(agent, { pool: 'float', sizeMiB: 36 })
-      await client.exactly(agent, 'float', 900)
+      await client.made(agent, { pool: 'six', sizeMiB: 36 })
+      await client.exactly(agent, 'six', 900)
       expect(ids(await providersOf(1))).toEqual(ids(before))
       expect(client.count('RESCIND')).toBeGreaterThan(rescinds)
 
@@ -153,12 +156,12 @@ needed.describe('the numbered stories', () => {
       expect(Object.keys(away ?? {}).sort()).toEqual(
         Object.keys(recorded.find((each) => each.resource_providers === undefined) ?? {}).sort(),
       )
-      await until(() => client.rawMiB(agent, 'float') === 0, { what: 'its offers to be rescinded' })
-      await client.exactly(world.agent(2), 'float', 900)
+      await until(() => client.rawMiB(agent, 'six') === 0, { what: 'its offers to be rescinded' })
+      await client.exactly(world.agent(2), 'six', 900)
 
       world.machine(1).startProvider()
       await client.disk(agent, volumeId)
-      await client.exactly(agent, 'float', 900)
+      await client.exactly(agent, 'six', 900)
       await until(async () => (await providersOf(1)).length === before.length, { what: 'all providers to be back' })
       expect(ids(await providersOf(1))).toEqual(ids(before))
     },

@@ -1,8 +1,10 @@
 import { expect } from 'vitest'
-import type { OperationStatus } from '../../../src/mesos/resource.ts'
+import type { OperationStatus, Resource } from '../../../src/mesos/resource.ts'
+import { withoutAllocation } from '../../../src/mesos/resources.ts'
 import { needs } from '../../support/missing.ts'
 import { until } from '../../support/until.ts'
 import { newId } from './support/client.ts'
+import { post } from './support/mesos-api.ts'
 import { OperationCases, type Places, type Try, type Whose } from './support/operation-cases.ts'
 import { launch } from './support/operations.ts'
 import { type Cell, cellsAfter } from './support/operations-table.ts'
@@ -25,47 +27,58 @@ const COLUMNS: Readonly<Record<string, Whose>> = {
 needed.describe('the operations of docs/mesos.md with the ACLs verified', () => {
   const world = sharedWorld({
     agents: 1,
-    keep: true,
     pools: {
       ours: pool({ roles: ['ours'] }),
       stays: pool({ roles: ['stays'], float: false, block: true }),
-      open: pool({ roles: ['open'], unreserved: true }),
+      open: pool({ roles: ['floats'], unreserved: true }),
       openstays: pool({ roles: ['open'], unreserved: true, float: false, block: true }),
     },
     profiles: { plain: {}, blockdev: { fs: 'raw' } },
   })
   const cases = casesOf(world, {
     pool: (whose, floats) => (whose === 'ours' ? (floats ? 'ours' : 'stays') : floats ? 'open' : 'openstays'),
-    role: (whose, floats) => (whose === 'ours' ? (floats ? 'ours' : 'stays') : 'open'),
+    role: (whose, floats) => (whose === 'ours' ? (floats ? 'ours' : 'stays') : floats ? 'floats' : 'open'),
   })
-  for (const cell of cellsAfter('With the ACLs verified:')) testCell(world, cases, cell)
+  const cells = cellsAfter('With the ACLs')
+  for (const cell of cells) testCell(world, cases, cell)
+  for (const cell of cells)
+    if (byOperator(cell.operation)) testCell(world, cases, cell, 'by an operator: ', BY_OPERATOR)
 
   needed.test('¹ where disks stay, CREATE on RAW or BLOCK arrives: failed, and a task on it is refused', async () => {
     await tryAll(world, cases().createOnWhatCannot('ours'), isRefusedWithItsTask)
+  })
+
+  needed.test('² where volumes float, RESERVE for a role below cannot arrive', async () => {
+    await tryAll(world, [() => cases().reserveRaw('own', true)], cannotArrive)
   })
 })
 
 needed.describe('the operations of docs/mesos.md without the ACLs', () => {
   const world = sharedWorld({
     agents: 1,
-    keep: true,
     guarded: false,
     pools: { free: pool({ roles: ['free'], block: true }) },
     profiles: { plain: {}, blockdev: { fs: 'raw' } },
   })
   const cases = casesOf(world, { pool: () => 'free', role: () => 'free' })
-  for (const cell of cellsAfter('Without the ACLs nothing carries our reservation:')) testCell(world, cases, cell)
+  for (const cell of cellsAfter('Without the ACLs')) testCell(world, cases, cell)
 })
 
 function casesOf(world: World, places: Places): () => OperationCases {
   return () => new OperationCases(world, places)
 }
 
-function testCell(world: World, cases: () => OperationCases, { operation, column, outcome }: Cell): void {
-  needed.test(`${operation}, ${column}: ${outcome}`, async () => {
+function testCell(
+  world: World,
+  cases: () => OperationCases,
+  { operation, column, outcome }: Cell,
+  by = '',
+  outcomes = OUTCOMES,
+): void {
+  needed.test(`${by}${operation}, ${column}: ${outcome}`, async () => {
     const whose = COLUMNS[column]
     const row = cases().rows[operation]
-    const check = OUTCOMES[outcome]
+    const check = outcomes[outcome]
     if (whose === undefined || row === undefined || check === undefined) {
       throw new Error(`docs/mesos.md has a cell for which there is no test: ${operation}, ${column}: ${outcome}`)
     }
@@ -93,6 +106,48 @@ const OUTCOMES: Readonly<Record<string, Check>> = {
   'failed, and a task on it is refused': isRefusedWithItsTask,
 }
 
+/** The operator API has calls for what agent and master do at once. */
+function byOperator(operation: string): boolean {
+  return /^(UN)?RESERVE|^CREATE on|^DESTROY of/.test(operation)
+}
+
+const BY_OPERATOR: Readonly<Record<string, Check>> = {
+  'accepted and recorded': async (world, tried) => {
+    expect(await operate(world, tried)).toBe(202)
+    await isKnown(tried)
+  },
+  'cannot arrive': async (world, tried) => {
+    const before = asked(world)
+    expect([400, 403, 409]).toContain(await operate(world, tried))
+    expect(asked(world)).toBe(before)
+  },
+  failed: async (world, tried) => {
+    const before = failures(world)
+    expect(await operate(world, tried)).toBe(202)
+    await until(() => failures(world) > before, { what: 'the provider to refuse it' })
+  },
+}
+
+/** @returns the status of the master's answer */
+async function operate(world: World, { operation }: Try): Promise<number> {
+  const agent_id = { value: world.agent(1).id }
+  const { reserve, unreserve, create, destroy } = operation
+  const plain = (resources: readonly Resource[] = []) => resources.map(withoutAllocation)
+  const body =
+    reserve !== undefined
+      ? { type: 'RESERVE_RESOURCES', reserve_resources: { agent_id, resources: plain(reserve.resources) } }
+      : unreserve !== undefined
+        ? { type: 'UNRESERVE_RESOURCES', unreserve_resources: { agent_id, resources: plain(unreserve.resources) } }
+        : create !== undefined
+          ? { type: 'CREATE_VOLUMES', create_volumes: { agent_id, volumes: plain(create.volumes) } }
+          : { type: 'DESTROY_VOLUMES', destroy_volumes: { agent_id, volumes: plain(destroy?.volumes) } }
+  return (await post(world.mesos.master.url, '/api/v1', body)).status
+}
+
+function failures(world: World): number {
+  return world.machine(1).logged.filter(({ state }) => state === 'OPERATION_FAILED').length
+}
+
 async function end({ client, hand, operation }: Try): Promise<OperationStatus> {
   return client.operate(hand, [operation])
 }
@@ -109,7 +164,10 @@ async function isAccepted(_: World, tried: Try): Promise<void> {
 
 async function isRecorded(world: World, tried: Try): Promise<void> {
   await isAccepted(world, tried)
-  const { isRecorded: known } = tried
+  await isKnown(tried)
+}
+
+async function isKnown({ isRecorded: known }: Try): Promise<void> {
   if (known === undefined) throw new Error('nothing tells whether it is recorded')
   await until(known, { what: 'the ledger to know' })
 }

@@ -87,7 +87,11 @@ export class Chaos {
   }
 
   #teardown(): void {
-    const framework = this.#random.pick(this.#frameworks.filter(({ isConnected }) => isConnected))
+    // one whose disk is being made is the one that hurts
+    const making = new Set(this.#book.openOperations.map((operation) => operation.framework))
+    const connected = this.#frameworks.filter(({ isConnected }) => isConnected)
+    const framework =
+      this.#random.pick(connected.filter(({ name }) => making.has(name))) ?? this.#random.pick(connected)
     if (framework === undefined) return
     this.#count('teardown', framework.name)
     this.#track(framework.teardown())

@@ -35,7 +35,11 @@ export async function createDisk(moving: Moving): Promise<boolean> {
   const found = pickOffered(moving, isRaw)
   if (found === undefined) return false
   const { framework, offered } = found
-  const sizeMiB = random.chance(0.05) ? amountOf(offered.resource) + 8 : (random.pick(SIZES) ?? 8)
+  const amount = amountOf(offered.resource)
+  const fitting = random.pick(SIZES.filter((size) => size <= amount))
+  // more than is offered, now and then
+  if (fitting === undefined && !random.chance(0.02)) return false
+  const sizeMiB = fitting === undefined || random.chance(0.03) ? amount + 8 : fitting
   const profile = random.weighted({ plain: 80, fast: 12, greedy: 4, missing: 4 })
   const source = withAmount(offered.resource, sizeMiB)
   const wanted = random.chance(0.02) ? 'BLOCK' : 'MOUNT'
@@ -58,16 +62,14 @@ export async function createDisk(moving: Moving): Promise<boolean> {
 /** A short task on an idle disk; where the disk is bare its framework makes it a volume first. */
 export async function launch(moving: Moving): Promise<boolean> {
   const { random, book, taskDirectory } = moving
-  const found = pickOffered(moving, isDisk)
+  const found = pickOffered(moving, (resource, offer, framework) => {
+    return isDisk(resource) && forTask(together(framework.offers, offer), TASK) !== undefined
+  })
   if (found === undefined) return false
   const { framework, offered } = found
   const { offer, resource } = offered
   const offers = together(framework.offers, offer)
-  const small = forTask(offers, TASK)
-  if (small === undefined) {
-    await framework.revive()
-    return false
-  }
+  const small = forTask(offers, TASK) ?? []
   const { volume, operations } = asVolume(framework, offered)
   for (const operation of operations) note(book, framework, offered, operation)
   const id = `task-${randomUUID().slice(0, 13)}`
@@ -116,11 +118,11 @@ export async function killTask({ random, book, frameworks }: Moving): Promise<bo
 
 export function pickOffered(
   { random, frameworks }: Moving,
-  fits: (resource: Resource) => boolean,
+  fits: (resource: Resource, offer: Offer, framework: StormFramework) => boolean,
 ): { framework: StormFramework; offered: Offered } | undefined {
   const all = frameworks.flatMap((framework) =>
     providerResources(framework.offers)
-      .filter(({ resource }) => fits(resource))
+      .filter(({ resource, offer }) => fits(resource, offer, framework))
       .map((offered) => ({ framework, offered })),
   )
   return random.pick(all)

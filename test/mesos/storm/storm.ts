@@ -28,7 +28,7 @@ const FRAMEWORKS = [
   { name: 'four', roles: ROLES },
 ]
 
-const MOVES = { create: 26, launch: 34, delete: 10, hostile: 14, operator: 5, decline: 6, kill: 5 }
+const MOVES = { create: 26, launch: 32, delete: 14, hostile: 14, operator: 5, decline: 6, kill: 3 }
 type Move = keyof typeof MOVES
 
 /** Between two kills, in moves. */

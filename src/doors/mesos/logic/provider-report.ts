@@ -6,6 +6,7 @@ import type { Uses } from './uses.ts'
 
 const EVERY_MS = 10_000
 const AFTER_CHANGE_MS = 500
+const AFTER_FAILURE_MS = 2000
 
 export interface ReportParts {
   readonly book: Book
@@ -44,7 +45,9 @@ export class ProviderReport {
     const { desk } = this.#parts.book
     this.#last = this.#text()
     const body = JSON.parse(this.#last)
-    desk.ask('report', { kind: 'rest', method: 'PUT', path: '/v1/mesos/report', body }, () => undefined)
+    desk.ask('report', { kind: 'rest', method: 'PUT', path: '/v1/mesos/report', body }, (reply) => {
+      if (!reply.ok) desk.after(AFTER_FAILURE_MS, 'report soon', () => this.#send())
+    })
     desk.after(EVERY_MS, 'report', () => this.#send())
   }
 

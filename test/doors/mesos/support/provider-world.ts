@@ -59,6 +59,12 @@ export class World {
     return world
   }
 
+  /** How a program of the user's reaches the controller. */
+  get environment(): Record<string, string> {
+    const { api = '', token = '' } = this.#controller ?? {}
+    return { HOLDFAST_API: api, HOLDFAST_TOKEN: token }
+  }
+
   get rest(): HttpLink {
     if (this.#rest === undefined) throw new Error('the controller has not been started')
     return this.#rest

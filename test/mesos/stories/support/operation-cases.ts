@@ -110,8 +110,8 @@ export class OperationCases {
     'CREATE_DISK on RAW': (whose) => [() => this.createDisk(whose)],
     'DESTROY_DISK on a volume with persistence': (whose) => [() => this.#destroyDisk(whose, true)],
     'DESTROY_DISK on a bare disk': (whose) => [() => this.#destroyDisk(whose, false)],
-    'RESERVE on RAW': (whose) => [() => this.#reserveRaw(whose)],
-    'RESERVE on RAW or a bare disk': (whose) => [() => this.#reserveRaw(whose), () => this.#reserveDisk(whose)],
+    'RESERVE on RAW': (whose) => [() => this.reserveRaw(whose)],
+    'RESERVE on RAW or a bare disk': (whose) => [() => this.reserveRaw(whose), () => this.#reserveDisk(whose)],
     'UNRESERVE on RAW': (whose) => [() => this.#unreserveRaw(whose)],
     UNRESERVE: (whose) => [() => this.#unreserveRaw(whose), () => this.#unreserveDisk(whose)],
     'CREATE on a bare MOUNT disk': (whose) => [() => this.#createOnDisk(whose)],
@@ -172,9 +172,10 @@ export class OperationCases {
     return { client, hand, operation: create(newId('c'), result), result }
   }
 
-  async #reserveRaw(whose: Whose): Promise<Try> {
+  /** Of what is reserved already it is for a role below. */
+  async reserveRaw(whose: Whose, floats = whose === 'ours'): Promise<Try> {
     const below = whose === 'open' ? '' : 'x'
-    const { client, hand, found } = await this.raw(whose, whose === 'ours', below)
+    const { client, hand, found } = await this.raw(whose, floats, below)
     const mine = reserved(found, client.role)
     const isRecorded = async () => (await this.#stacks()).includes(JSON.stringify(rolesOf(mine)))
     return { client, hand, operation: reserve(newId('r'), mine), isRecorded }

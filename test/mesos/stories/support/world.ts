@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { type RunningController, runController } from '../../../../src/cli/run-controller.ts'
-import { requiredAcls } from '../../../../src/mesos/acls.ts'
 import type { PoolMesos } from '../../../../src/model/mesos.ts'
 import { HttpLink } from '../../../../src/node/http-link.ts'
 import { unmountAll } from '../../../doors/docker/support/unmount-all.ts'
@@ -39,8 +38,6 @@ export interface WorldOptions {
   /** Storage bandwidth of each node; none if not given. */
   readonly bandwidth?: number
   readonly allocationIntervalMs?: number
-  /** Volumes of a story may stay for the next one. */
-  readonly keep?: boolean
 }
 
 export interface VolumeShown {
@@ -99,8 +96,8 @@ export class World {
     this.#rest = new HttpLink(controller)
     for (let number = 1; number <= agents; number += 1) await this.#addMachine(controller, number)
     for (const [name, body] of Object.entries(profiles)) await this.rest.rest('PUT', `/v1/profiles/${name}`, body)
-    for (const [name, wish] of Object.entries(pools)) await this.#addPool(name, wish)
-    if (this.#options.guarded !== false) await this.#guard()
+    await Promise.all(Object.entries(pools).map(([name, wish]) => this.#addPool(name, wish)))
+    await this.#guard()
     for (const machine of this.machines) machine.startProvider()
     await this.allShown()
   }
@@ -115,21 +112,19 @@ export class World {
   }
 
   async #startMesos(count: number): Promise<void> {
-    const { guarded = true, pools, allocationIntervalMs } = this.#options
-    const guardedPools = Object.values(pools).filter(({ mesos }) => mesos.unreserved !== true)
-    const creating = guardedPools.filter(({ mesos }) => mesos.float === false)
-    const rolesOf = (list: readonly PoolWish[]) => [...new Set(list.flatMap(({ mesos }) => mesos.roles))]
-    const acls = requiredAcls({
-      principal: PRINCIPAL,
-      roles: rolesOf(guardedPools),
-      createAllowedRoles: rolesOf(creating),
-    })
+    const { allocationIntervalMs } = this.#options
     this.#mesos = await startMesos({
       workDir: join(this.dir.path, 'mesos'),
       agents: Array.from({ length: count }, () => ({})),
-      ...(guarded ? { acls } : {}),
       ...(allocationIntervalMs === undefined ? {} : { allocationIntervalMs }),
     })
+  }
+
+  /** As an operator does it who sets all this up. */
+  async #guard(): Promise<void> {
+    const guarded = this.#options.guarded !== false
+    if (guarded) await this.mesos.master.restart({ acls: await this.rest.rest('GET', '/v1/mesos/acls') })
+    await this.#guardIs(guarded ? 'verified' : 'absent')
   }
 
   /** On the port that it had before. */
@@ -137,7 +132,8 @@ export class World {
     const port = Number(new URL(this.#api ?? 'http://127.0.0.1:0').port)
     const state = join(this.dir.path, 'controller')
     const log = pino({ level: 'silent' })
-    const options = { state, host: '127.0.0.1', port, insecure: false, leaseMs: 15_000, trustClock: true, log }
+    const mesos = { masters: this.mesos.master.url, principal: PRINCIPAL }
+    const options = { state, host: '127.0.0.1', port, insecure: false, leaseMs: 15_000, trustClock: true, log, mesos }
     this.#controller = await runController(options)
     this.#api = this.#controller.api
     return this.#controller
@@ -172,9 +168,19 @@ export class World {
     })
   }
 
-  async #guard(): Promise<void> {
-    const command = { kind: 'guard.set', state: 'verified', why: [] } as const
-    await there(this.#controller).controller.engine.submit({ actor: 'test', command })
+  /** What the controller has found out about the master's ACLs by itself. */
+  async #guardIs(state: string): Promise<void> {
+    interface Status {
+      readonly guard: { readonly state: string; readonly why: readonly string[] }
+    }
+    let found: Status | undefined
+    const isSo = async () => {
+      found = await this.rest.rest<Status>('GET', '/v1/mesos')
+      return found.guard.state === state
+    }
+    await until(isSo, { what: `the guard to be ${state}`, deadlineMs: 20_000, everyMs: 20 }).catch((thrown: Error) => {
+      throw new Error(`${thrown.message}: ${JSON.stringify(found?.guard)}`)
+    })
   }
 
   #allShown(): boolean {
@@ -230,12 +236,6 @@ export class World {
     return usage.usedMiB
   }
 
-  /** Deletes what a story has left. */
-  async deleteVolumes(): Promise<void> {
-    const { items } = await this.rest.rest<{ items: VolumeShown[] }>('GET', '/v1/volumes?limit=1000')
-    await Promise.all(items.map(({ id }) => this.deleted(id)))
-  }
-
   /** By the REST API, as soon as nothing uses it any more. */
   async deleted(id: string): Promise<void> {
     await until(
@@ -271,7 +271,7 @@ export function poolName(name: string): string {
   return `loop~${INSTANCE}~${name}`
 }
 
-/** One world for the stories of a file: after each of them nothing is left, and nothing of Mesos has died. */
+/** One world for the stories of a file: after each of them everything runs, and nothing of Mesos has died. */
 export function sharedWorld(options: WorldOptions): World {
   const world = new World(options)
   beforeAll(() => world.start())
@@ -280,7 +280,6 @@ export function sharedWorld(options: WorldOptions): World {
     await world.restore()
     expect(aborts).toEqual([])
     await world.endClients()
-    if (options.keep !== true) await world.deleteVolumes()
   })
   afterAll(() => world.dispose())
   return world
