@@ -59,7 +59,7 @@ describe('the docker/volume isolator of the double', () => {
       )
       await isolator.cleanup(name)
     }
-    const recorded = calls(readFileSync(join(RECORDINGS, 'dvdcli.log'), 'utf8')).slice(0, 8)
+    const recorded = calls(readFileSync(join(RECORDINGS, 'dvdcli-calls.txt'), 'utf8')).slice(0, 8)
     // the two volumes of the third container are mounted at once
     const inOrder = (all: string[][]) => [...all.slice(0, 4), ...all.slice(4, 6).sort(), ...all.slice(6).sort()]
     expect(inOrder(logged())).toEqual(inOrder(recorded))
@@ -72,7 +72,7 @@ describe('the docker/volume isolator of the double', () => {
     expect(`Failed to launch container: ${why}`).toBe(status.message?.split('; Abnormal')[0])
     await expect(isolator.cleanup('c')).rejects.toThrow('Unexpected termination')
     expect(isolator.destroyErrors).toBe(1)
-    const recorded = calls(readFileSync(join(RECORDINGS, 'dvdcli.log'), 'utf8')).slice(8, 10)
+    const recorded = calls(readFileSync(join(RECORDINGS, 'dvdcli-calls.txt'), 'utf8')).slice(8, 10)
     expect(logged()).toEqual(recorded)
   })
 

@@ -25,7 +25,7 @@ const needed = needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs')
 needed.describe('capacity without a profile, and a disk that comes as a persistent volume', () => {
   const world = sharedWorld({
     pools: {
-      float: { sizeMiB: 500, mesos: { roles: ['R'], bandwidth: true } },
+      float: { sizeMiB: 2000, mesos: { roles: ['R'], bandwidth: true } },
       open: { sizeMiB: 500, mesos: { roles: ['R'], unreserved: true } },
     },
     profiles: { gold: {}, silver: { iopsPerGiB: 0, pools: ['loop~story~float'] } },
@@ -64,7 +64,7 @@ needed.describe('capacity without a profile, and a disk that comes as a persiste
   needed.test('p2: unreserved capacity becomes a volume that is reserved for the role that asked', async () => {
     const client = await world.client({ roles: ['R'] })
     const agent = world.agent(1)
-    const status = await client.createDisk(agent, { pool: 'open', sizeMiB: 100, profile: 'gold' })
+    const status = await client.madeAs(agent, { pool: 'open', sizeMiB: 100, profile: 'gold' })
     expect(shape(status, ['metadata'])).toEqual(shape(recording('direct/p2-addres-01-op-c1')))
     const volumeId = idOf(status.converted_resources?.[0] as Resource)
     await client.ran(agent, volumeId, 'echo hello > data/file')

@@ -51,9 +51,7 @@ needed.describe('a volume that moves', () => {
 
     const task = await client.running(world.agent(1), volumeId, `echo one >> data/file; ${SLEEP}`)
     await until(() => !tells(2, volumeId), { what: 'the other agent to be told that it is gone' })
-    await until(() => !client.hand(world.agent(2)).resources.some((each) => isVolume(each, volumeId)), {
-      what: 'its offer to be rescinded',
-    })
+    await client.without(world.agent(2), volumeId)
     expect(tells(1, volumeId)).toBe(true)
     writeEnd(1, volumeId)
     expect((await client.ended(task)).state).toBe('TASK_FINISHED')

@@ -164,7 +164,11 @@ needed.describe('without the ACLs', () => {
     const operations = [create(newId('pv'), volume), launch(one, agent.id, command, [volume])]
     const status = await client.operate(ready.hand, operations)
     expect(shape(status)).toEqual(shape(recording('edge-shared-pv-op')))
-    const two = await client.launch(agent, volumeId, 'grep -x one data/one && echo two > data/two')
+    const two = await client.launch(
+      agent,
+      volumeId,
+      'until grep -x one data/one; do sleep 0.02; done; echo two > data/two',
+    )
     expect((await client.ended(one)).state).toBe('TASK_FINISHED')
     expect((await client.ended(two)).state).toBe('TASK_FINISHED')
   })

@@ -13,6 +13,8 @@ const CAUSES: Readonly<Record<number, readonly Kill[]>> = {
   7: ['teardown'],
   // an operation that was on its way when the provider's resources went
   10: ['holder', 'agent'],
+  // the same as 6 where the masters have no ACLs: an operation that the master does before it asks
+  11: ['holder', 'agent'],
 }
 
 /** How long after a kill what was on its way may still arrive, ms; offers are kept for less than that. */

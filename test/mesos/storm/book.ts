@@ -45,6 +45,8 @@ export class Book {
   /** What happened when, for whoever looks into it. */
   readonly chronicle: string[] = []
   readonly #capacities: ReadonlyMap<string, number>
+  /** Ends of volumes whose making its framework has not heard of yet: another one of the role may be faster. */
+  readonly #early = new Map<string, KnownVolume['state']>()
 
   /** @param capacities MiB by the last part of the pool's name */
   constructor(capacities: ReadonlyMap<string, number>) {
@@ -106,7 +108,7 @@ export class Book {
 
   #made(id: string, pool: string, sizeMiB: number, by: string): void {
     if (this.volumes.has(id)) this.violations.push(`volume ${id} was made twice, at last by ${by}`)
-    this.volumes.set(id, { id, pool, sizeMiB, state: 'there' })
+    this.volumes.set(id, { id, pool, sizeMiB, state: this.#early.get(id) ?? 'there' })
     const granted = this.granted(pool)
     const capacity = this.#capacities.get(pool) ?? 0
     if (granted > capacity) this.violations.push(`${pool}: ${granted} MiB are granted, it has ${capacity} (${by})`)
@@ -119,24 +121,30 @@ export class Book {
   }
 
   leaving(id: string): void {
-    const volume = this.volumes.get(id)
-    if (volume?.state === 'there') volume.state = 'leaving'
+    if (this.#stateOf(id) === 'there') this.#become(id, 'leaving')
   }
 
   /** Its end was refused. */
   stays(id: string): void {
-    const volume = this.volumes.get(id)
-    if (volume?.state === 'leaving') volume.state = 'there'
+    if (this.#stateOf(id) === 'leaving') this.#become(id, 'there')
   }
 
   unsure(id: string): void {
-    const volume = this.volumes.get(id)
-    if (volume !== undefined && volume.state !== 'gone') volume.state = 'unsure'
+    if (this.#stateOf(id) !== 'gone') this.#become(id, 'unsure')
   }
 
   gone(id: string): void {
+    this.#become(id, 'gone')
+  }
+
+  #stateOf(id: string): KnownVolume['state'] {
+    return this.volumes.get(id)?.state ?? this.#early.get(id) ?? 'there'
+  }
+
+  #become(id: string, state: KnownVolume['state']): void {
     const volume = this.volumes.get(id)
-    if (volume !== undefined) volume.state = 'gone'
+    if (volume === undefined) this.#early.set(id, state)
+    else volume.state = state
   }
 
   launched(task: Omit<KnownTask, 'sentAt' | 'state'>): void {

@@ -99,6 +99,32 @@ function asVolume(framework: StormFramework, { offer, resource }: Offered) {
   return { volume, operations }
 }
 
+/** A framework gives up a disk that is its own: what it made persistent it destroys first. */
+export async function destroyDisk(moving: Moving): Promise<boolean> {
+  const found = pickOffered(moving, (resource, _offer, { principal }) => {
+    const persistence = resource.disk?.persistence
+    return isDisk(resource) && (persistence === undefined || persistence.principal === principal)
+  })
+  if (found === undefined) return false
+  const { framework, offered } = found
+  const { resource, offer } = offered
+  const { persistence, volume: _, ...disk } = resource.disk ?? {}
+  const destroy: OfferOperation = {
+    type: 'DESTROY',
+    id: { value: operationId('destroy') },
+    destroy: { volumes: [resource] },
+  }
+  const unmake: OfferOperation = {
+    type: 'DESTROY_DISK',
+    id: { value: operationId('destroy-disk') },
+    destroy_disk: { source: { ...resource, disk } },
+  }
+  const operations = persistence === undefined ? [unmake] : [destroy, unmake]
+  for (const operation of operations) note(moving.book, framework, offered, operation)
+  await framework.accept([offer], operations)
+  return true
+}
+
 export async function decline({ random, frameworks }: Moving): Promise<boolean> {
   const framework = random.pick(frameworks.filter(({ offers }) => offers.length > 0))
   if (framework === undefined) return false

@@ -9,7 +9,7 @@ import { Chaos, type Kills, type Strike, surprises } from './chaos.ts'
 import { checkLedger, taskTroubles } from './checks.ts'
 import { deleteVolume } from './deletes.ts'
 import { hostile, operator } from './hostile.ts'
-import { createDisk, decline, giveBack, killTask, launch, type Moving } from './moves.ts'
+import { createDisk, decline, destroyDisk, giveBack, killTask, launch, type Moving } from './moves.ts'
 import { StormFramework } from './storm-framework.ts'
 import type { System } from './system.ts'
 
@@ -17,6 +17,8 @@ export interface StormOptions {
   readonly seed: number
   readonly operations: number
   readonly kills: Kills
+  /** How often each thing is done, where that is not as ever. */
+  readonly moves?: Partial<typeof MOVES>
 }
 
 export const ROLES = ['ads', 'ads/web', 'web']
@@ -28,7 +30,7 @@ const FRAMEWORKS = [
   { name: 'four', roles: ROLES },
 ]
 
-const MOVES = { create: 26, launch: 32, delete: 14, hostile: 14, operator: 5, decline: 6, kill: 3 }
+const MOVES = { create: 26, launch: 28, delete: 24, destroy: 14, hostile: 14, operator: 5, decline: 6, kill: 3 }
 type Move = keyof typeof MOVES
 
 /** Between two kills, in moves. */
@@ -67,7 +69,8 @@ export class Storm {
 
   /** Ends early when something is wrong that must not be. */
   async rage(): Promise<void> {
-    for (let moves = 0; moves < this.#options.operations && this.troubles().length === 0; ) {
+    for (let moves = 0; moves < this.#options.operations; ) {
+      if (this.book.violations.length > 0) break
       await this.tend()
       if (!(await this.#move())) {
         await delay(5)
@@ -75,7 +78,10 @@ export class Storm {
       }
       moves++
       if (this.#random.chance(1 / MOVES_PER_KILL)) this.chaos.strike()
-      if (moves % MOVES_PER_CHECK === 0) this.#look()
+      if (moves % MOVES_PER_CHECK === 0) {
+        if (this.troubles().length > 0) break
+        this.#look()
+      }
       await delay(this.#random.int(0, 60))
     }
     await this.chaos.settle()
@@ -97,12 +103,13 @@ export class Storm {
       create: () => createDisk(this.#moving),
       launch: () => launch(this.#moving),
       delete: () => deleteVolume(this.#random, book, system),
+      destroy: () => destroyDisk(this.#moving),
       hostile: () => hostile(this.#moving),
       operator: () => operator(this.#moving, system.mesos.master.url),
       decline: () => decline(this.#moving),
       kill: () => killTask(this.#moving),
     }
-    return moves[this.#random.weighted(MOVES)]()
+    return moves[this.#random.weighted({ ...MOVES, ...this.#options.moves })]()
   }
 
   /** Beside the storm, not in its way; the controller may be down. */

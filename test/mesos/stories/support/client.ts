@@ -30,6 +30,7 @@ const ENDED = ['TASK_FINISHED', 'TASK_FAILED', 'TASK_KILLED', 'TASK_ERROR', 'TAS
 /** Ways in which an offer can have been out of date: the next one is waited for. */
 const OUT_OF_DATE = ['OPERATION_DROPPED', 'OPERATION_ERROR']
 const PATIENCE_MS = 20_000
+const DECLINE_MS = 2500
 
 let lastId = 0
 
@@ -86,12 +87,42 @@ export class Client {
     return this.look(agent, find, `${atLeastMiB} MiB of ${pool}`, role)
   }
 
+  /** Waits until exactly so much is offered. */
   async exactly(agent: AgentDouble, pool: string, sizeMiB: number, role = this.role): Promise<void> {
-    await until(() => this.rawMiB(agent, pool, role) === sizeMiB, {
-      what: `exactly ${sizeMiB} MiB of ${pool} in the offers of ${agent.hostname} for ${role}`,
-      deadlineMs: PATIENCE_MS,
-      everyMs: 3,
+    const what = `exactly ${sizeMiB} MiB of ${pool} in the offers of ${agent.hostname} for ${role}`
+    await this.#patiently(agent, role, what, () => this.rawMiB(agent, pool, role) === sizeMiB).catch(
+      (thrown: Error) => {
+        const told = agent.state.total
+          .filter((each) => isRaw(each, pool))
+          .map((each) => [reservedTo(each), amountOf(each)])
+        const held = `${this.rawMiB(agent, pool, role)} are offered, and the agent was told ${JSON.stringify(told)}`
+        throw new Error(`${thrown.message}: ${held}`)
+      },
+    )
+  }
+
+  /** Waits until a disk is not offered. */
+  async without(agent: AgentDouble, volumeId: string, role = this.role): Promise<void> {
+    const what = `${agent.hostname} not to offer disk ${volumeId} for ${role}`
+    await this.#patiently(agent, role, what, () => {
+      return !this.hand(agent, role).resources.some((each) => isVolume(each, volumeId))
     })
+  }
+
+  /**
+   * An offer that was on its way when the agent's totals changed is made all the same, and stays: like any framework
+   * this one declines after a while what is of no use.
+   */
+  async #patiently(agent: AgentDouble, role: string, what: string, isSo: () => boolean): Promise<void> {
+    let patientUntil = performance.now() + DECLINE_MS
+    const look = async () => {
+      if (isSo()) return true
+      if (performance.now() < patientUntil) return false
+      patientUntil = performance.now() + DECLINE_MS
+      await this.framework.decline(this.hand(agent, role).offers, 0)
+      return false
+    }
+    await until(look, { what, deadlineMs: PATIENCE_MS, everyMs: 3 })
   }
 
   async disk(agent: AgentDouble, volumeId: string, role = this.role) {
@@ -112,15 +143,21 @@ export class Client {
     return this.operate(hand, [createDisk(id, part(found, sizeMiB), profile ?? undefined, target)])
   }
 
-  /** Repeats it while it meets offers that are out of date. @returns the disk */
-  async made(agent: AgentDouble, wish: DiskWish): Promise<Resource> {
+  /** Repeats it while it meets offers that are out of date. */
+  async madeAs(agent: AgentDouble, wish: DiskWish): Promise<OperationStatus> {
     for (let tries = 0; tries < 20; tries += 1) {
       const status = await this.createDisk(agent, wish)
-      const [disk] = status.converted_resources ?? []
-      if (status.state === 'OPERATION_FINISHED' && disk !== undefined) return disk
+      if (status.state === 'OPERATION_FINISHED') return status
       if (!OUT_OF_DATE.includes(status.state)) throw new Error(`${status.state}: ${status.message}`)
     }
     throw new Error('all offers of a disk were out of date')
+  }
+
+  /** The same. @returns the disk */
+  async made(agent: AgentDouble, wish: DiskWish): Promise<Resource> {
+    const [disk] = (await this.madeAs(agent, wish)).converted_resources ?? []
+    if (disk === undefined) throw new Error('nothing was made')
+    return disk
   }
 
   /** Offers of one agent with the disk and with processors. */

@@ -1,6 +1,7 @@
 /** How each operation of the tables is brought about, for each of their columns. */
 import type { OperationStatus, Resource } from '../../../../src/mesos/resource.ts'
 import type { OfferOperation } from '../../../support/mesos/types.ts'
+import { until } from '../../../support/until.ts'
 import { type Client, type Hand, idOf, newId } from './client.ts'
 import {
   create,
@@ -65,7 +66,9 @@ export class OperationCases {
     )
     if (whose !== 'own') return this.#below({ client, hand, found: part(found, SIZE_MIB) }, name, below)
     const mine = reserved(part(found, SIZE_MIB), role)
+    const before = await this.#reservedMiB()
     await expectFinished(client.operate(hand, [reserve(newId('r'), mine)]))
+    await until(async () => (await this.#reservedMiB()) === before + SIZE_MIB, { what: 'the reservation to be known' })
     const held = await this.#find(client, role, (each) => isRaw(each, name) && !isFree(each))
     return this.#below({ client, hand: held.hand, found: part(held.found, SIZE_MIB) }, name, below)
   }
@@ -256,8 +259,18 @@ function rolesOf({ reservations = [] }: Resource): string[] {
   return reservations.map(({ role }) => role)
 }
 
+/** An offer was out of date: everything begins anew. */
+export class OutOfDate extends Error {}
+
+/** @throws OutOfDate */
+export function inDate(status: OperationStatus): OperationStatus {
+  const { state, message = '' } = status
+  if (state === 'OPERATION_DROPPED' || message.includes('is no longer valid')) throw new OutOfDate(message)
+  return status
+}
+
 async function expectFinished(ending: Promise<OperationStatus>): Promise<OperationStatus> {
-  const status = await ending
+  const status = inDate(await ending)
   if (status.state !== 'OPERATION_FINISHED') throw new Error(`${status.state}: ${status.message}`)
   return status
 }
