@@ -28,7 +28,12 @@ module.exports = {
       ['model', 'node/filesystems.ts'],
       'Programs run commands; who wants them run is not their matter.',
     ),
-    onlyUses('drivers', ['model', 'programs'], 'A driver is one file with one interface; it knows only storage.'),
+    onlyUses('csi', ['model'], "The words and the protocol of CSI; what a call does is its door's or driver's matter."),
+    onlyUses(
+      'drivers',
+      ['csi', 'model', 'programs'],
+      'A driver is one file with one interface; it knows only storage.',
+    ),
     onlyUses('mesos', ['model'], 'The words and protocols of Mesos; who uses them, and for what, is not their matter.'),
     {
       name: 'pure-parts-have-no-builtins',

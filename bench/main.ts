@@ -1,3 +1,4 @@
+import { benchDvdcli } from './dvdcli.ts'
 import { type Line, ratio, table } from './figures.ts'
 import { benchHolds } from './holds.ts'
 import { benchHttp } from './http.ts'
@@ -9,6 +10,7 @@ const CALLERS = [1, 16, 128]
 
 /** Every benchmark by name; `npm run bench -- NAME …` runs some of them, `--json` prints data. */
 const BENCHES: Record<string, () => Promise<Line[]>> = {
+  dvdcli: benchDvdcli,
   holds: async () => {
     const lines: Line[] = []
     for (const callers of CALLERS) lines.push(await benchHolds(callers))

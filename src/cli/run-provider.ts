@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import type { Logger } from 'pino'
-import { Holder } from '../doors/mesos/holder/holder.ts'
+import { readAgentAccess } from '../doors/mesos/agent-access.ts'
+import { HOLDER_LIMITS, Holder } from '../doors/mesos/holder/holder.ts'
 import { HolderJournal } from '../doors/mesos/holder/holder-journal.ts'
 import { SoleOwner } from '../doors/mesos/holder/sole-owner.ts'
-import { readCredential } from '../doors/mesos/logic/agent-credential.ts'
-import type { LogicSettings } from '../doors/mesos/logic/settings.ts'
+import { type LogicSettings, PUBLISH_SECONDS } from '../doors/mesos/logic/settings.ts'
 import { RestartedChild } from '../programs/restarted-child.ts'
 import { prepareDirectory } from '../store/sqlite/directory.ts'
 import { DirectoryLock } from '../store/sqlite/lock.ts'
@@ -30,6 +29,7 @@ export interface RunningProvider {
 }
 
 const STOP_MS = 60_000
+const AFTER_LOGIC_MS = 5000
 
 /** Composes a machine's provider for Mesos and starts it. What was opened is closed in reverse order. */
 export async function runProvider(options: ProviderOptions): Promise<RunningProvider> {
@@ -54,9 +54,10 @@ export async function runProvider(options: ProviderOptions): Promise<RunningProv
 }
 
 async function compose(options: ProviderOptions, closers: (() => Promise<unknown> | unknown)[]): Promise<Holder> {
-  const { log, state, credential, stopMs: _, agentCa, ...settings } = options
+  const { log, state, credential, stopMs: _, ...settings } = options
+  const files = { credential: settings.agentCredential, ca: settings.agentCa }
   // said here, where somebody reads it, and not at each start of the logic
-  if (settings.agentCredential !== undefined) readCredential(settings.agentCredential)
+  readAgentAccess(files)
   const directory = prepareDirectory(state)
   const lock = new DirectoryLock(directory, 'provider')
   closers.push(() => lock.release())
@@ -69,16 +70,21 @@ async function compose(options: ProviderOptions, closers: (() => Promise<unknown
     logic: (events) => new RestartedChild({ ...events, module: LOGIC, onLine: (line) => passOn(line, log) }),
     settings: {
       ...settings,
-      ...(agentCa === undefined ? {} : { agentCa }),
       tokenFile: join(credential, 'node.token'),
       logLevel: log.level,
     } satisfies LogicSettings,
-    ca: agentCa === undefined ? undefined : readFileSync(agentCa, 'utf8'),
+    access: () => readAgentAccess(files),
+    limits: { publishMs: publishLimit(settings.publishSeconds) },
     log: (event, data) => log.info({ event, ...data }, event),
   })
   closers.push(() => holder.close())
   holder.start()
   return holder
+}
+
+/** The holder's word for a logic that does not answer comes after the logic's own, and before Mesos' users lose patience. */
+function publishLimit(seconds = PUBLISH_SECONDS): number {
+  return Math.min(HOLDER_LIMITS.publishMs, seconds * 1000 + AFTER_LOGIC_MS)
 }
 
 /** The logic writes the same kind of log; what else it says is its last words. */

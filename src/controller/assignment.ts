@@ -21,13 +21,14 @@ export function assignmentFor(state: LedgerState, nodeId: string): Omit<Assignme
 
 /** Every pool, as nodes need to know it. */
 export function poolSpecs(state: LedgerState): PoolSpec[] {
-  return [...state.all('pool').values()].map(({ id, name, uuid, driver, settings, fence }) => ({
+  return [...state.all('pool').values()].map(({ id, name, uuid, driver, settings, fence, handle }) => ({
     id,
     name,
     uuid,
     driver,
     settings,
     fence,
+    ...withHandle(handle),
   }))
 }
 
@@ -47,11 +48,15 @@ export function attachmentSpec(state: LedgerState, attachment: Attachment): Atta
 }
 
 function volumeSpec(volume: Volume): VolumeSpec {
-  const { id, name, poolId, object, fs } = volume
+  const { id, name, poolId, object, fs, handle, iops } = volume
   // what is counted may be more than what is there: it may be about to grow
   const sizeMiB = Math.min(volume.sizeMiB, Math.max(1, volume.realSizeMiB ?? volume.sizeMiB))
   const uuid = volume.format.state === 'formatted' ? { fsUuid: volume.format.uuid } : {}
-  return { id, name, poolId, object, sizeMiB, fs, ...uuid }
+  return { id, name, poolId, object, sizeMiB, fs, ...withHandle(handle), ...(iops > 0 ? { iops } : {}), ...uuid }
+}
+
+function withHandle(handle: string | undefined): { handle?: string } {
+  return handle === undefined ? {} : { handle }
 }
 
 function workOrder(state: LedgerState, operation: Operation): WorkOrder {
@@ -72,18 +77,23 @@ function subjectOf(state: LedgerState, operation: Operation): Partial<WorkOrder>
   if (kind === 'pool') return {}
   if (kind === 'snapshot') {
     const snapshot = state.get('snapshot', id)
-    return snapshot === undefined ? {} : { object: snapshot.object, sizeMiB: snapshot.sizeMiB, fs: snapshot.fs }
+    if (snapshot === undefined) return {}
+    const { object, sizeMiB, fs, handle } = snapshot
+    return { object, sizeMiB, fs, ...withHandle(handle) }
   }
   if (kind === 'attachment') {
     const volume = state.get('volume', String(operation.detail.volumeId))
-    const bootId = String(operation.detail.bootId)
-    return { ...(volume === undefined ? {} : { object: volume.object }), bootId, made: madeUnder(state, id) }
+    const { bootId, nodeId } = operation.detail
+    const lost = { nodeId: String(nodeId), bootId: String(bootId) }
+    const about = volume === undefined ? {} : { object: volume.object, ...withHandle(volume.handle) }
+    return { ...about, ...lost, made: madeUnder(state, id) }
   }
   const volume = state.get('volume', id)
   if (volume === undefined) return {}
   const mine = attachmentOf(state, operation, id)
   return {
     object: volume.object,
+    ...withHandle(volume.handle),
     sizeMiB: operation.step === 'grow' ? Number(operation.detail.toMiB) : volume.sizeMiB,
     fs: volume.fs,
     volumeId: id,
@@ -100,6 +110,7 @@ function sourceOf(state: LedgerState, operation: Operation): Partial<WorkOrder> 
   return {
     source: {
       object: record.object,
+      ...withHandle(record.handle),
       fs: record.fs,
       ...(state.get('pool', record.poolId)?.capabilities?.snapshot === 'copy' ? { idleOnly: true } : {}),
       ...(source.kind === 'volume' ? { volumeId: source.id } : {}),

@@ -1,5 +1,6 @@
 import type { LedgerState } from '../ledger/state.ts'
 import type { Clock } from '../model/clock.ts'
+import { handleId } from '../model/fields.ts'
 import { isOwnObject } from '../model/ids.ts'
 import type { CallBody, InventoryObject } from '../model/node-protocol.ts'
 import type { Engine } from './engine.ts'
@@ -31,7 +32,12 @@ interface Pass {
   readonly at: number
   readonly nodeId: string
   readonly objects: readonly InventoryObject[]
+}
+
+/** What tells an object that was found: its name, or the storage's own id. */
+interface Found {
   readonly names: ReadonlySet<string>
+  readonly ids: ReadonlySet<string>
 }
 
 /**
@@ -51,14 +57,14 @@ export class Inventories {
   }
 
   async take(nodeId: string, body: CallBody<'inventory'>): Promise<void> {
-    const names = new Set(body.objects.map((object) => object.name))
-    const pass = { at: this.#clock.now(), nodeId, objects: body.objects, names }
+    const found = foundIn(body.objects)
+    const pass = { at: this.#clock.now(), nodeId, objects: body.objects }
     this.#passes.set(body.poolId, pass)
     if (!body.complete) return
-    const { missing, found } = await this.#engine.read((state) => this.#compare(state, body.poolId, names))
+    const { missing, again } = await this.#engine.read((state) => this.#compare(state, body.poolId, found))
     const actor = `node ${nodeId}`
     for (const volumeId of missing) await this.#tell(actor, { kind: 'volume.missing', volumeId })
-    for (const volumeId of found) await this.#tell(actor, { kind: 'volume.found', volumeId })
+    for (const volumeId of again) await this.#tell(actor, { kind: 'volume.found', volumeId })
   }
 
   async #tell(actor: string, command: { kind: 'volume.missing' | 'volume.found'; volumeId: string }): Promise<void> {
@@ -66,34 +72,36 @@ export class Inventories {
     await this.#engine.submit({ actor, command }).catch(() => undefined)
   }
 
-  #compare(state: LedgerState, poolId: string, names: ReadonlySet<string>) {
+  #compare(state: LedgerState, poolId: string, objects: Found) {
     const before = this.#suspects.get(poolId) ?? new Set()
     const suspects = new Set<string>()
     const missing: string[] = []
-    const found: string[] = []
+    const again: string[] = []
     for (const id of state.snapshotsByPool.get(poolId)) {
       const snapshot = state.get('snapshot', id)
-      if (snapshot?.state === 'available' && !names.has(snapshot.object)) suspects.add(id)
+      if (snapshot?.state === 'available' && !isAmong(objects, snapshot)) suspects.add(id)
     }
     for (const id of state.volumesByPool.get(poolId)) {
       const volume = state.get('volume', id)
       if (volume === undefined) continue
-      const there = names.has(volume.object)
-      if (volume.state === 'missing' && there) found.push(id)
+      const there = isAmong(objects, volume)
+      if (volume.state === 'missing' && there) again.push(id)
       if (volume.state !== 'available' || there) continue
       if (before.has(id)) missing.push(id)
       else suspects.add(id)
     }
     this.#suspects.set(poolId, suspects)
-    return { missing, found }
+    return { missing, again }
   }
 
   /** The newest pass over a pool, compared with the ledger as it is now; undefined when there was none yet. */
   get(state: LedgerState, poolId: string): Inventory | undefined {
     const pass = this.#passes.get(poolId)
     if (pass === undefined) return undefined
+    const byId = ownersById(state, poolId)
     const objects = pass.objects.map((object) => {
-      const owner = state.ownerOfObject.get(`${poolId}/${object.name}`)
+      const byHandle = object.handle === undefined ? undefined : byId.get(handleId(object.handle))
+      const owner = state.ownerOfObject.get(`${poolId}/${object.name}`) ?? byHandle
       const own = isOwnObject(state.installation, object.name)
       const status: ObjectStatus = owner !== undefined ? 'known' : own ? 'orphan' : 'foreign'
       return { ...object, status, owner }
@@ -102,6 +110,28 @@ export class Inventories {
     for (const id of state.volumesByPool.get(poolId)) if (state.get('volume', id)?.state === 'missing') missing.push(id)
     return { at: pass.at, nodeId: pass.nodeId, objects, missing }
   }
+}
+
+function foundIn(objects: readonly InventoryObject[]): Found {
+  return {
+    names: new Set(objects.map((object) => object.name)),
+    ids: new Set(objects.flatMap(({ handle }) => (handle === undefined ? [] : [handleId(handle)]))),
+  }
+}
+
+function isAmong({ names, ids }: Found, { object, handle }: { object: string; handle?: string }): boolean {
+  return names.has(object) || (handle !== undefined && ids.has(handleId(handle)))
+}
+
+/** Volumes and snapshots of a pool by the storage's own id, where it has one. */
+function ownersById(state: LedgerState, poolId: string): Map<string, string> {
+  const owners = new Map<string, string>()
+  const note = (id: string, handle: string | undefined) => {
+    if (handle !== undefined) owners.set(handleId(handle), id)
+  }
+  for (const id of state.volumesByPool.get(poolId)) note(id, state.get('volume', id)?.handle)
+  for (const id of state.snapshotsByPool.get(poolId)) note(id, state.get('snapshot', id)?.handle)
+  return owners
 }
 
 /** What has gone since, or is known to be missing already, is not expected any more. */

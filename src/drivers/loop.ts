@@ -76,7 +76,7 @@ class LoopDriver implements Driver {
     }
   }
 
-  async mark(pool: PoolTarget, signal: AbortSignal): Promise<void> {
+  async mark(pool: PoolTarget, signal: AbortSignal): Promise<undefined> {
     await this.worker(pool, signal).call('mark', WRITE_MS, placeOf(pool))
   }
 
@@ -111,6 +111,7 @@ class LoopDriver implements Driver {
     pool: PoolTarget,
     source: string,
     object: string,
+    _kind: 'volume' | 'snapshot',
     progress: Progress,
     signal: AbortSignal,
   ): Promise<ObjectInfo> {

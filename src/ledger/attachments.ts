@@ -95,7 +95,7 @@ export function newAttachment(tx: Transaction, volume: Volume, node: Node, reque
   })
 }
 
-/** Writers are alone; readers may be many where the volume allows it. @throws held_elsewhere, awaiting_proof */
+/** Writers are alone, and readers may be many, unless the volume itself is made for more. @throws held_elsewhere, awaiting_proof */
 export function mayShare(tx: Transaction, volume: Volume, node: Node, mode: 'rw' | 'ro'): void {
   if (mode === 'rw' && volume.access === 'read-only') {
     throw new HoldfastError('wrong_state', `volume ${volume.name} is read-only; ask for it read-only`)
@@ -103,6 +103,7 @@ export function mayShare(tx: Transaction, volume: Volume, node: Node, mode: 'rw'
   for (const id of tx.state.attachmentsByVolume.get(volume.id)) {
     const other = tx.need('attachment', id)
     if (other.nodeId === node.id) continue
+    if (volume.access === 'many-writers') continue
     if (volume.access !== 'single-writer' && mode === 'ro' && other.mode === 'ro') continue
     throw heldBy(tx, volume, other)
   }

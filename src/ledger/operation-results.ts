@@ -20,6 +20,8 @@ export interface StepFacts {
   /** Of an adopted object. */
   fs?: VolumeFs
   fsUuid?: string
+  /** What the storage itself calls the object. */
+  handle?: string
 }
 
 /** A failing step is tried this often in a row before its operation fails. */
@@ -45,7 +47,7 @@ export function finishStep(
   switch (operation.step) {
     case 'create': {
       const volume = tx.need('volume', operation.subject.id)
-      tx.put('volume', { ...volume, ...realSize(facts) })
+      tx.put('volume', { ...volume, ...found(facts) })
       if (volume.fs === 'raw') return available(tx, operation, facts)
       return nextStep(tx, operation, 'format')
     }
@@ -64,7 +66,7 @@ export function finishStep(
     }
     case 'snapshot': {
       const snapshot = tx.need('snapshot', operation.subject.id)
-      tx.put('snapshot', { ...snapshot, state: 'available' })
+      tx.put('snapshot', { ...snapshot, ...handle(facts), state: 'available' })
       return succeeded(tx, operation, { snapshot: snapshot.name })
     }
     case 'delete-snapshot': {
@@ -74,7 +76,7 @@ export function finishStep(
     }
     case 'mark': {
       const pool = tx.need('pool', operation.subject.id)
-      tx.put('pool', { ...pool, marked: true })
+      tx.put('pool', { ...pool, ...handle(facts), marked: true })
       return succeeded(tx, operation, { pool: pool.name })
     }
     case 'fence':
@@ -102,7 +104,7 @@ function available(tx: Transaction, operation: Operation, facts: StepFacts): Out
   const volume = tx.need('volume', operation.subject.id)
   const format =
     volume.format.state === 'formatting' ? ({ state: 'formatted', uuid: volume.format.uuid } as const) : volume.format
-  tx.put('volume', { ...volume, ...realSize(facts), state: 'available', format })
+  tx.put('volume', { ...volume, ...found(facts), state: 'available', format })
   // nobody has used it yet, so a cancellation that arrived late still counts: its group is rolled back, say
   if (operation.cancelRequested) return cancelled(tx, operation)
   return succeeded(tx, operation, { volume: volume.name })
@@ -124,7 +126,7 @@ function imported(tx: Transaction, operation: Operation, facts: StepFacts): Outc
   tx.isFact = true
   tx.put('volume', {
     ...volume,
-    ...realSize(facts),
+    ...found(facts),
     state: 'available',
     fs,
     format,
@@ -141,6 +143,14 @@ function fenced(tx: Transaction, operation: Operation): Outcome<Operation> {
 
 function realSize(facts: StepFacts): Partial<Pick<Volume, 'realSizeMiB'>> {
   return facts.sizeMiB === undefined ? {} : { realSizeMiB: facts.sizeMiB }
+}
+
+function handle(facts: StepFacts): Partial<Pick<Volume, 'handle'>> {
+  return facts.handle === undefined ? {} : { handle: facts.handle }
+}
+
+function found(facts: StepFacts): Partial<Volume> {
+  return { ...realSize(facts), ...handle(facts) }
 }
 
 export function failStep(

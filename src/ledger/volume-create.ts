@@ -2,7 +2,7 @@ import { HoldfastError } from '../model/errors.ts'
 import { objectName } from '../model/ids.ts'
 import type { VolumeMesos } from '../model/mesos.ts'
 import { checkName, checkRole } from '../model/names.ts'
-import type { Pool } from '../model/pool.ts'
+import { canCopy, type Pool, sizeInPool } from '../model/pool.ts'
 import { formatMiB } from '../model/units.ts'
 import type { Access, Draw, Group, Source, Volume, VolumeFs } from '../model/volume.ts'
 import { drawOnHold, drawOnOwnHolds } from './holds.ts'
@@ -90,12 +90,14 @@ function sameNamed(tx: Transaction, request: VolumeRequest): Volume | undefined 
   throw new HoldfastError('name_taken', `volume ${request.name} exists already${other}`, { volume: id })
 }
 
-function addVolume(tx: Transaction, request: VolumeRequest, groupId: string | undefined): Volume {
+function addVolume(tx: Transaction, asked: VolumeRequest, groupId: string | undefined): Volume {
+  const request = inPool(tx, asked)
   checkName('volume', request.name)
   checkRole(request.role)
   sameNamed(tx, { ...request, fingerprint: undefined })
   const pool = tx.need('pool', request.poolId)
   checkPool(pool, request)
+  checkAccess(pool, request)
   const { source } = request
   if (source !== undefined) checkSource(tx, request, source)
   const draws = drawsOf(tx, request)
@@ -137,6 +139,11 @@ function addVolume(tx: Transaction, request: VolumeRequest, groupId: string | un
   return volume
 }
 
+/** As the pool can make it: what is really taken is what is counted. */
+function inPool(tx: Transaction, request: VolumeRequest): VolumeRequest {
+  return { ...request, sizeMiB: sizeInPool(tx.need('pool', request.poolId), request.sizeMiB) }
+}
+
 function drawsOf(tx: Transaction, request: VolumeRequest): Draw[] {
   if (request.holdId !== undefined) return drawOnHold(tx, request.holdId, request)
   return request.ownHolds === true ? drawOnOwnHolds(tx, request) : []
@@ -163,9 +170,20 @@ function checkPool(pool: Pool, request: VolumeRequest): void {
       `pool ${pool.name}: no node can make ${request.fs} there; it has ${capabilities.filesystems.join(', ') || 'none'}`,
     )
   }
-  if (request.source !== undefined && capabilities.snapshot === 'none') {
+  if (request.source !== undefined && !canCopy(capabilities)) {
     throw new HoldfastError('unsupported', `pool ${pool.name} cannot copy volumes`)
   }
+}
+
+/** A filesystem that each of its writers keeps for itself is destroyed by the second one. */
+function checkAccess(pool: Pool, { fs, access }: VolumeRequest): void {
+  if (access !== 'many-writers') return
+  if (fs === 'directory' && pool.capabilities?.writersMany === true) return
+  const why =
+    fs === 'directory'
+      ? `pool ${pool.name} does not share its directories`
+      : `${fs} is for one writer at a time; only volumes with fs directory can have many`
+  throw new HoldfastError('unsupported', `access many-writers: ${why}`)
 }
 
 /** A copy has the filesystem of its source, lives in the same pool and is at least as large. */

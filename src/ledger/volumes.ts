@@ -2,6 +2,7 @@ import { HoldfastError } from '../model/errors.ts'
 import type { VolumeMesos } from '../model/mesos.ts'
 import { checkName, checkRole } from '../model/names.ts'
 import type { Operation } from '../model/operation.ts'
+import { sizeInPool } from '../model/pool.ts'
 import { formatMiB, MAX_MIB, quote } from '../model/units.ts'
 import type { Access, Volume } from '../model/volume.ts'
 import { checkExpiry } from './clock.ts'
@@ -64,8 +65,9 @@ export function setVolumeMesos(tx: Transaction, command: Of<'volume.mesos'>): Ou
 }
 
 /** The difference is taken at the request; what is really there is read before anything is given back. */
-export function resizeVolume(tx: Transaction, command: Of<'volume.resize'>): Outcome<Volume> {
-  const before = tx.need('volume', command.volumeId)
+export function resizeVolume(tx: Transaction, asked: Of<'volume.resize'>): Outcome<Volume> {
+  const before = tx.need('volume', asked.volumeId)
+  const command = { ...asked, sizeMiB: sizeInPool(tx.need('pool', before.poolId), asked.sizeMiB) }
   needState(before, 'available', 'resized')
   if (command.sizeMiB === before.sizeMiB) return about('volume', before, 'volume.resized')
   if (command.sizeMiB < before.sizeMiB) {

@@ -15,6 +15,9 @@ export type AgentAnswer<T> =
   /** It, or something in its place, says something else: not allowed, not found, not Mesos. */
   | { readonly kind: 'refused'; readonly why: string; readonly status?: number }
 
+const UNAUTHENTICATED =
+  'principal and secret are missing or wrong (401); they should be a pair of its --http_credentials'
+
 /** Every list is there, also when it is empty. */
 export interface AgentState {
   readonly pendingTasks: readonly AgentTask[]
@@ -78,6 +81,7 @@ export class AgentClient {
       const { status, text } = await this.#http.post(this.#url, { type, ...parameters })
       if (status === 200) return { kind: 'answered', value: this.#content(type, text) }
       if (status === 503) return { kind: 'recovering' }
+      if (status === 401) return { kind: 'refused', status, why: `${this.#url}: ${UNAUTHENTICATED}` }
       return { kind: 'refused', status, why: `${this.#url} answers ${type} with ${status}: ${quote(text)}` }
     } catch (thrown) {
       if (!(thrown instanceof HoldfastError)) throw thrown

@@ -1,6 +1,7 @@
 import { Agent, errors, request } from 'undici'
 import { HoldfastError } from '../model/errors.ts'
 import { formatCount } from '../model/units.ts'
+import { tlsTrouble } from './tls-trouble.ts'
 
 export interface MesosHttpOptions {
   /** For HTTP Basic, which is what stock masters and agents take. */
@@ -148,7 +149,7 @@ function unreachable(url: string, thrown: unknown): HoldfastError {
   if (thrown instanceof HoldfastError) return thrown
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
   const late = thrown instanceof DOMException && thrown.name === 'TimeoutError'
-  const why = late ? 'no answer in time' : whyOf(thrown)
+  const why = late ? 'no answer in time' : (tlsTrouble(thrown) ?? whyOf(thrown))
   return new HoldfastError('mesos_unreachable', `${url}: ${why}`, { code }, { cause: thrown })
 }
 

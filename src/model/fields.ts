@@ -24,4 +24,13 @@ export const Labels = Type.Record(
     maxProperties: 64,
   },
 )
+/**
+ * What a driver needs to find an object again where its name is not enough: the storage's own id of it on the first line,
+ * whatever else after that.
+ */
+export const Handle = Type.String({ minLength: 1, maxLength: 8192 })
+/** The storage's own id. */
+export function handleId(handle: string): string {
+  return handle.split('\n', 1)[0] ?? ''
+}
 export const Reason = Type.String({ minLength: 1, maxLength: 1000 })

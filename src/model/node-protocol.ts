@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { Attachment } from './attachment.ts'
-import { Id, Name, Rate, SizeMiB, Uuid } from './fields.ts'
+import { Handle, Id, Name, Rate, SizeMiB, Uuid } from './fields.ts'
 import { Step } from './operation.ts'
 import { Fence, PoolCapabilities, PoolSettings } from './pool.ts'
 import { VolumeFs } from './volume.ts'
@@ -20,6 +20,7 @@ export const PoolSpec = Type.Object({
   driver: Name,
   settings: PoolSettings,
   fence: Fence,
+  handle: Type.Optional(Handle),
 })
 export type PoolSpec = Static<typeof PoolSpec>
 
@@ -29,7 +30,10 @@ export const VolumeSpec = Type.Object({
   name: Name,
   poolId: Id,
   object: Type.String(),
+  handle: Type.Optional(Handle),
   sizeMiB: SizeMiB,
+  /** To be held to where the driver can; absent: no limit. */
+  iops: Type.Optional(Rate),
   fs: VolumeFs,
   /** UUID that the filesystem must have; undefined for raw volumes. */
   fsUuid: Type.Optional(Uuid),
@@ -60,6 +64,7 @@ export const WorkOrder = Type.Object({
   cancel: Type.Boolean(),
   /** Object that the step is about; absent for `mark`. */
   object: Type.Optional(Type.String()),
+  handle: Type.Optional(Handle),
   sizeMiB: Type.Optional(SizeMiB),
   fs: Type.Optional(VolumeFs),
   /** UUID for the filesystem that the step makes, or changes the copy's to. */
@@ -74,6 +79,7 @@ export const WorkOrder = Type.Object({
   source: Type.Optional(
     Type.Object({
       object: Type.String(),
+      handle: Type.Optional(Handle),
       volumeId: Type.Optional(Id),
       attachmentId: Type.Optional(Id),
       claims: Type.Optional(Type.Integer({ minimum: 1 })),
@@ -82,7 +88,8 @@ export const WorkOrder = Type.Object({
       idleOnly: Type.Optional(Type.Boolean()),
     }),
   ),
-  /** Of a fence: the lost machine's boot. */
+  /** Of a fence: the lost node, and its boot. */
+  nodeId: Type.Optional(Id),
   bootId: Type.Optional(Type.String()),
   /** Of a fence: what that machine was making from the volume; its calls about these must not come to pass either. */
   made: Type.Optional(Type.Array(Type.String())),
@@ -115,6 +122,7 @@ const StepFacts = Type.Object({
   sizeMiB: Type.Optional(Type.Integer({ minimum: 0 })),
   fs: Type.Optional(VolumeFs),
   fsUuid: Type.Optional(Uuid),
+  handle: Type.Optional(Handle),
 })
 
 const User = Type.Object({
@@ -159,6 +167,7 @@ export const InventoryObject = Type.Object({
   name: Type.String({ maxLength: 255 }),
   sizeMiB: Type.Integer({ minimum: 0 }),
   usedMiB: Type.Optional(Type.Integer({ minimum: 0 })),
+  handle: Type.Optional(Handle),
   attached: Type.Optional(Type.Boolean()),
 })
 export type InventoryObject = Static<typeof InventoryObject>

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { AmountMiB, Id, Labels, Millis, Name, PoolName, Rate, SizeMiB, Uuid } from './fields.ts'
+import { AmountMiB, Handle, Id, Labels, Millis, Name, PoolName, Rate, SizeMiB, Uuid } from './fields.ts'
 import { PoolMesos } from './mesos.ts'
 
 /** How a lost node's access is proven gone (invariant I4). */
@@ -9,14 +9,20 @@ export type Fence = Static<typeof Fence>
 /** What the driver reported of the pool; see `Capabilities` of the driver interface for the meaning of each. */
 export const PoolCapabilities = Type.Object({
   snapshot: Type.Union([Type.Literal('reflink'), Type.Literal('copy'), Type.Literal('none')]),
+  clone: Type.Optional(Type.Boolean()),
   grow: Type.Union([Type.Literal('online'), Type.Literal('offline'), Type.Literal('none')]),
   block: Type.Boolean(),
   readOnlyMany: Type.Boolean(),
+  writersMany: Type.Optional(Type.Boolean()),
   formats: Type.Union([Type.Literal('holdfast'), Type.Literal('backend')]),
   filesystems: Type.Array(Type.String()),
+  list: Type.Optional(Type.Boolean()),
+  import: Type.Optional(Type.Boolean()),
+  iops: Type.Optional(Type.Union([Type.Literal('enforced'), Type.Literal('advisory')])),
   fence: Type.Union([Type.Literal('none'), Type.Literal('same-machine'), Type.Literal('any')]),
   idempotent: Type.Array(Type.Union([Type.Literal('create'), Type.Literal('snapshot'), Type.Literal('delete')])),
   maxObjectMiB: SizeMiB,
+  unitMiB: Type.Optional(SizeMiB),
 })
 export type PoolCapabilities = Static<typeof PoolCapabilities>
 
@@ -56,6 +62,8 @@ export const Pool = Type.Object({
   state: Type.Union([Type.Literal('active'), Type.Literal('draining')]),
   /** Whether the marker was written on the storage; without it nothing reaches the pool. */
   marked: Type.Boolean(),
+  /** What the driver needs to find the marker again, if it is not found by the pool's UUID. */
+  handle: Type.Optional(Handle),
   capabilities: Type.Optional(PoolCapabilities),
   /** What the storage said of its own size, when that is known. */
   storage: Type.Optional(Type.Object({ sizeMiB: AmountMiB, freeMiB: AmountMiB, at: Millis })),
@@ -68,6 +76,17 @@ export function poolLimitMiB(pool: Pick<Pool, 'capacityMiB' | 'overcommitThousan
   const whole = Math.floor(pool.capacityMiB / 1000) * pool.overcommitThousandths
   const rest = Math.floor(((pool.capacityMiB % 1000) * pool.overcommitThousandths) / 1000)
   return whole + rest - pool.reserveMiB
+}
+
+/** Whether volumes can be made from snapshots and other volumes there. */
+export function canCopy({ clone, snapshot }: PoolCapabilities): boolean {
+  return clone ?? snapshot !== 'none'
+}
+
+/** A size as the pool can make it: the next multiple of its unit. */
+export function sizeInPool(pool: Pick<Pool, 'capabilities'>, sizeMiB: number): number {
+  const unit = pool.capabilities?.unitMiB ?? 1
+  return Math.ceil(sizeMiB / unit) * unit
 }
 
 /** Whether more is promised than the storage really has: shown with an alarm. */

@@ -1,12 +1,13 @@
 import { type Static, Type } from 'typebox'
-import { AmountMiB, Id, Labels, Millis, Name, Rate, Reason, Role, SizeMiB, Uuid } from './fields.ts'
+import { AmountMiB, Handle, Id, Labels, Millis, Name, Rate, Reason, Role, SizeMiB, Uuid } from './fields.ts'
 import { VolumeMesos } from './mesos.ts'
 
-/** `raw` is a block device without a filesystem. */
+/** `raw` is a block device without a filesystem, `directory` one of a filesystem that the storage itself keeps. */
 export const VolumeFs = Type.Union([
   Type.Literal('ext4'),
   Type.Literal('xfs'),
   Type.Literal('btrfs'),
+  Type.Literal('directory'),
   Type.Literal('raw'),
 ])
 export type VolumeFs = Static<typeof VolumeFs>
@@ -15,11 +16,13 @@ export type VolumeFs = Static<typeof VolumeFs>
  * - `single-writer`: one node at a time, reading or writing.
  * - `many-readers`: one node that writes, or any number of nodes that read, never both.
  * - `read-only`: any number of nodes that read; nobody writes (a clone that serves).
+ * - `many-writers`: any number of nodes that write, of a filesystem that the storage shares as such (`directory`).
  */
 export const Access = Type.Union([
   Type.Literal('single-writer'),
   Type.Literal('many-readers'),
   Type.Literal('read-only'),
+  Type.Literal('many-writers'),
 ])
 export type Access = Static<typeof Access>
 
@@ -81,6 +84,8 @@ export const Volume = Type.Object({
   epoch: Type.Integer({ minimum: 0 }),
   /** Name of its object on the storage. */
   object: Type.String({ maxLength: 128 }),
+  /** What the storage itself calls it, where the name is not enough. */
+  handle: Type.Optional(Handle),
   /** Adopted by an import: made by somebody else, and never formatted by us. */
   imported: Type.Boolean(),
   source: Type.Optional(Source),
@@ -124,6 +129,7 @@ export const Snapshot = Type.Object({
     Type.Literal('error'),
   ]),
   object: Type.String({ maxLength: 128 }),
+  handle: Type.Optional(Handle),
   labels: Labels,
   fault: Type.Optional(Fault),
   createdAt: Millis,

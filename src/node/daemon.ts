@@ -1,12 +1,12 @@
 import type { Driver } from '../drivers/driver.ts'
 import type { Clock } from '../model/clock.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
-import type { Assignment, AttachmentSpec, CallBody, PoolSpec } from '../model/node-protocol.ts'
+import type { Assignment, AttachmentSpec, CallBody, CallReply, WorkOrder } from '../model/node-protocol.ts'
 import { quote } from '../model/units.ts'
 import { forgetEarlierBoot } from './boot.ts'
 import type { Filesystems } from './filesystems.ts'
 import { Hands } from './hands.ts'
-import type { Journal } from './journal.ts'
+import type { Journal, KnownPools } from './journal.ts'
 import type { ControllerLink } from './link.ts'
 import { LocalUsers, type NodeUser } from './local-users.ts'
 import type { MountPoints } from './mount-points.ts'
@@ -61,6 +61,7 @@ export class NodeDaemon {
   /** Strays whose release is on its way. */
   readonly #straying = new Set<string>()
   #installation = ''
+  #nodeId = ''
   /** Since its lease began, or began anew, the controller has said what this node is to do. */
   #told = false
   /** What was mounted when the daemon started is known; and what stood in the way then is cleared. */
@@ -71,12 +72,12 @@ export class NodeDaemon {
     this.#parts = parts
     const { clock, journal, log, bootId } = parts
     forgetEarlierBoot(journal, bootId)
-    this.#pools = new NodePools(parts.drivers)
+    this.#pools = new NodePools(parts.drivers, bootId)
     const hands = new Hands(this.#pools, parts.filesystems, clock, () => this.#requireLease())
     this.#session = new Session({
       ...parts,
       watchdog: () => watchdogServes(parts.watchdog, parts.leaseMs),
-      onSession: (hello) => this.#greet(hello.installation),
+      onSession: (hello) => this.#greet(hello),
       onLapse: () => {
         this.#told = false
       },
@@ -128,7 +129,9 @@ export class NodeDaemon {
       breakOff: (pool) => this.#worker.breakOff(pool),
     })
     const known = journal.entries('pools').get('pools')
-    if (known !== undefined) this.#setPools(known.installation, known.specs)
+    if (known !== undefined) this.#setPools(known)
+    for (const { volume } of journal.entries('slot').values()) this.#pools.learn(volume)
+    for (const { order } of journal.entries('work').values()) this.#learnFrom(order)
   }
 
   start(): void {
@@ -191,25 +194,34 @@ export class NodeDaemon {
     throw new HoldfastError('interrupted', 'the lease of this node has run out; nothing is begun until it is renewed')
   }
 
-  async #greet(installation: string): Promise<void> {
+  async #greet({ installation, nodeId }: CallReply<'hello'>): Promise<void> {
     this.#installation = installation
+    this.#nodeId = nodeId
     await this.#reports.settle()
     this.reach.refresh()
   }
 
-  #setPools(installation: string, specs: readonly PoolSpec[]): void {
+  #setPools({ installation, nodeId = '', specs }: KnownPools): void {
     this.#installation = installation
-    this.#pools.set(installation, specs)
+    this.#nodeId = nodeId
+    this.#pools.set(installation, nodeId, specs)
+  }
+
+  #learnFrom({ poolId, object, handle, source }: WorkOrder): void {
+    if (object !== undefined) this.#pools.learn({ poolId, object, handle })
+    if (source !== undefined) this.#pools.learn({ poolId, ...source })
   }
 
   #assign(assignment: Assignment): void {
     const { pools: specs } = assignment
     if (specs !== undefined) {
-      this.#setPools(this.#installation, specs)
-      const value = { installation: this.#installation, specs }
+      const value = { installation: this.#installation, nodeId: this.#nodeId, specs }
+      this.#setPools(value)
       this.#parts.journal.write({ kind: 'pools', id: 'pools', value })
       this.reach.refresh()
     }
+    for (const { volume } of assignment.attachments) this.#pools.learn(volume)
+    for (const order of assignment.work) this.#learnFrom(order)
     void this.#recovered.then(() => {
       this.table.assign(assignment)
       this.#worker.assign(assignment)
@@ -278,6 +290,7 @@ export class NodeDaemon {
       if (asHoldfastError(thrown).code !== 'unreachable' || local?.path === undefined) throw thrown
       return this.#mountUnheard(local, request)
     }
+    this.#pools.learn(reply.attachment.volume)
     return this.table.mount(reply.attachment, reply.revision)
   }
 

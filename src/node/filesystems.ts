@@ -3,7 +3,12 @@
  * model disk behind the same code. The real one is `src/programs/filesystem-tools.ts`.
  */
 
-export type FilesystemType = 'ext4' | 'xfs' | 'btrfs'
+/**
+ * `directory`: what the storage itself formats and mounts. Its device is a directory, in which a marker tells which
+ * volume it is, and `data` beside it is what users see.
+ */
+export type FilesystemType = BlockFilesystemType | 'directory'
+export type BlockFilesystemType = 'ext4' | 'xfs' | 'btrfs'
 
 /** What a low-level probe of a device found. */
 export interface Signature {
@@ -18,10 +23,16 @@ export interface MountEntry {
   readonly target: string
   readonly type: string
   readonly readOnly: boolean
+  /** Which part of the filesystem is mounted there, and `MAJOR:MINOR` of the filesystem. */
+  readonly root?: string
+  readonly filesystem?: string
 }
 
 export interface Filesystems {
-  /** Probes for any signature (filesystem, LVM, RAID, partition table) without trusting any cache. */
+  /**
+   * Probes for any signature (filesystem, LVM, RAID, partition table) without trusting any cache. Of a directory: whose
+   * marker it has; one that holds something else is of type `files`.
+   */
   probe(device: string, signal: AbortSignal): Promise<Signature>
 
   /**
@@ -59,4 +70,19 @@ export interface Filesystems {
 
   /** Used and free bytes of a mounted filesystem, in MiB. */
   usage(target: string, signal: AbortSignal): Promise<{ sizeMiB: number; usedMiB: number; freeMiB: number }>
+}
+
+/** Where the data of a volume with fs `directory` is. */
+export function dataOf(directory: string): string {
+  return `${directory}/data`
+}
+
+/** Whether a mount shows this device; for a directory by what is mounted where, so that nothing mounted is touched. */
+export function isMountOf(mounts: readonly MountEntry[], entry: MountEntry, fs: string, device: string): boolean {
+  if (fs !== 'directory') return entry.device === device
+  const data = dataOf(device)
+  const below = mounts.findLast(({ target }) => target === '/' || data === target || data.startsWith(`${target}/`))
+  if (below?.root === undefined || entry.root === undefined || entry.filesystem !== below.filesystem) return false
+  const inside = data.slice(below.target === '/' ? 0 : below.target.length)
+  return entry.root === `${below.root === '/' ? '' : below.root}${inside}`
 }

@@ -2,13 +2,13 @@ import type { Clock } from '../model/clock.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { VolumeSpec } from '../model/node-protocol.ts'
 import { deadline } from './deadline.ts'
-import type { Filesystems, FilesystemType } from './filesystems.ts'
+import { type Filesystems, type FilesystemType, isMountOf } from './filesystems.ts'
 import type { NodePools } from './pools.ts'
 
 const THAW_AGAIN_MS = 1000
 
 /** What is needed to find a volume's object again. */
-export type ObjectRef = Pick<VolumeSpec, 'poolId' | 'object'>
+export type ObjectRef = Pick<VolumeSpec, 'poolId' | 'object'> & { readonly fs?: VolumeSpec['fs'] | undefined }
 
 /**
  * Attaches, checks, mounts, and takes all of it back. What is on a device is compared with the record before anybody
@@ -52,11 +52,11 @@ export class Hands {
     }
     this.#leased()
     current()
-    const attached = await driver.attach(pool, volume.object, readOnly, signal)
+    const attached = await driver.attach(pool, volume.object, readOnly, signal, volume.iops)
     // from here on a raw volume has users, perhaps those that it had before: nothing may go wrong any more
     if (volume.fs === 'raw') return attached.device
     try {
-      if (await this.#isMounted(attached.device, target)) return target
+      if (await this.#isMountedFrom(attached.device, volume.fs, target)) return target
       await this.#checkContent(volume, attached.device, signal)
       this.#leased()
       current()
@@ -69,10 +69,11 @@ export class Hands {
     }
   }
 
-  async #isMounted(device: string, target: string): Promise<boolean> {
-    const entry = (await this.#filesystems.mounts()).findLast((each) => each.target === target)
+  async #isMountedFrom(device: string, fs: string, target: string): Promise<boolean> {
+    const mounts = await this.#filesystems.mounts()
+    const entry = mounts.findLast((each) => each.target === target)
     if (entry === undefined) return false
-    if (entry.device === device) return true
+    if (isMountOf(mounts, entry, fs, device)) return true
     throw new HoldfastError('still_mounted', `${target} is the mount point of ${entry.device}, not of ${device}`)
   }
 
@@ -121,11 +122,14 @@ export class Hands {
 
   /** Whether what is mounted at a target is this volume, or nothing is: what others mounted there stays. */
   async #isOurs(volume: ObjectRef, target: string, signal: AbortSignal): Promise<boolean> {
-    const entry = (await this.#filesystems.mounts()).findLast((each) => each.target === target)
+    const mounts = await this.#filesystems.mounts()
+    const entry = mounts.findLast((each) => each.target === target)
     if (entry === undefined) return true
     const { driver, target: pool } = this.#pools.access(volume.poolId)
     const devices = await driver.attached(pool, signal, volume.object)
-    return devices.some((each) => each.object === volume.object && each.device === entry.device)
+    return devices.some(
+      (each) => each.object === volume.object && isMountOf(mounts, entry, volume.fs ?? '', each.device),
+    )
   }
 
   /** Emergency stop of a mounted filesystem, without flushing. @throws unsupported */

@@ -1,7 +1,8 @@
-import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { Agent, errors, request } from 'undici'
 import { HoldfastError, isErrorCode } from '../model/errors.ts'
 import type { Assignment, CallBody, CallReply, Envelope, NodeCall } from '../model/node-protocol.ts'
+import { linesOf } from './lines.ts'
 import type { ControllerLink } from './link.ts'
 
 const CALL_MS = 10_000
@@ -86,9 +87,9 @@ export class HttpLink implements ControllerLink, RestClient {
 }
 
 /** Reads one assignment per line until the stream ends, however it ends. Empty lines are heartbeats. */
-async function follow(body: NodeJS.ReadableStream, onAssignment: (assignment: Assignment) => void): Promise<void> {
+async function follow(body: Readable, onAssignment: (assignment: Assignment) => void): Promise<void> {
   try {
-    for await (const line of createInterface({ input: body, crlfDelay: Number.POSITIVE_INFINITY })) {
+    for await (const line of linesOf(body)) {
       if (line !== '') onAssignment(JSON.parse(line))
     }
   } catch {

@@ -26,6 +26,13 @@ export type OwedEntry =
   | { readonly call: 'release'; readonly body: CallBody<'release'> }
   | { readonly call: 'claim'; readonly body: CallBody<'claim'> }
 
+/** The pools, and who this node is to the controller. */
+export interface KnownPools {
+  readonly installation: string
+  readonly nodeId?: string
+  readonly specs: readonly PoolSpec[]
+}
+
 export interface JournalEntries {
   /** The boot under which the journal was last written, under the id `boot`. */
   boot: string
@@ -37,7 +44,7 @@ export interface JournalEntries {
   /** Highest term seen, under the id `term`. */
   term: number
   /** The pools as last told of, under the id `pools`: what is mounted must be managed before the controller is there. */
-  pools: { readonly installation: string; readonly specs: readonly PoolSpec[] }
+  pools: KnownPools
 }
 export type JournalKind = keyof JournalEntries
 

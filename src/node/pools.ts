@@ -1,4 +1,4 @@
-import type { Driver, PoolTarget } from '../drivers/driver.ts'
+import type { Driver, NodeIdentity, PoolTarget } from '../drivers/driver.ts'
 import { HoldfastError } from '../model/errors.ts'
 import type { PoolSpec } from '../model/node-protocol.ts'
 
@@ -11,15 +11,21 @@ export interface PoolAccess {
 /** The pools that the controller told this node of, with the drivers that this node has for them. */
 export class NodePools {
   readonly #drivers: ReadonlyMap<string, Driver>
+  readonly #bootId: string
   #specs = new Map<string, PoolSpec>()
   #installation = ''
+  #nodeId = ''
+  /** By pool and object. */
+  readonly #handles = new Map<string, string>()
 
-  constructor(drivers: ReadonlyMap<string, Driver>) {
+  constructor(drivers: ReadonlyMap<string, Driver>, bootId: string) {
     this.#drivers = drivers
+    this.#bootId = bootId
   }
 
-  set(installation: string, specs: readonly PoolSpec[]): void {
+  set(installation: string, nodeId: string, specs: readonly PoolSpec[]): void {
     this.#installation = installation
+    this.#nodeId = nodeId
     this.#specs = new Map(specs.map((spec) => [spec.id, spec]))
   }
 
@@ -29,6 +35,21 @@ export class NodePools {
 
   spec(poolId: string): PoolSpec | undefined {
     return this.#specs.get(poolId)
+  }
+
+  /** This node, as storage may know it. */
+  get node(): NodeIdentity {
+    return { id: this.#nodeId, bootId: this.#bootId }
+  }
+
+  /** What the storage calls an object, as the controller or the storage itself has just said. */
+  learn({ poolId, object, handle }: { poolId: string; object?: string; handle?: string | undefined }): void {
+    if (object !== undefined && handle !== undefined) this.#handles.set(`${poolId}/${object}`, handle)
+  }
+
+  /** The object is gone, and with it what the storage called it. */
+  unlearn(poolId: string, object: string): void {
+    this.#handles.delete(`${poolId}/${object}`)
   }
 
   /** @throws no_reach when the pool is not known here, unsupported when its driver is not */
@@ -41,7 +62,13 @@ export class NodePools {
       throw new HoldfastError('unsupported', `pool ${spec.name}: there is no driver ${spec.driver} here (${known})`)
     }
     driver.checkSettings(spec.settings)
-    const { id, name, uuid, settings } = spec
-    return { driver, spec, target: { id, name, uuid, settings, installation: this.#installation } }
+    const { id, name, uuid, settings, handle } = spec
+    const handleOf = (object: string) => this.#handles.get(`${id}/${object}`)
+    const { node } = this
+    return {
+      driver,
+      spec,
+      target: { id, name, uuid, settings, installation: this.#installation, node, handle, handleOf },
+    }
   }
 }

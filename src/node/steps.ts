@@ -1,11 +1,11 @@
-import type { Attached, Progress } from '../drivers/driver.ts'
+import type { Attached, ObjectInfo, Progress } from '../drivers/driver.ts'
 import type { StepFacts } from '../ledger/operation-results.ts'
 import type { Clock } from '../model/clock.ts'
 import { HoldfastError } from '../model/errors.ts'
 import type { DetachProof, WorkOrder } from '../model/node-protocol.ts'
 import { deadline } from './deadline.ts'
 import type { FilesystemType } from './filesystems.ts'
-import type { Hands } from './hands.ts'
+import type { Hands, ObjectRef } from './hands.ts'
 import type { NodePools } from './pools.ts'
 
 /** The part of the volume table that work needs: to stand in line with whatever else is done to a volume. */
@@ -66,17 +66,16 @@ export class Steps {
 
   async #create(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
     const { driver, target } = this.#parts.pools.access(order.poolId)
-    const made = await driver.create(target, object(order), size(order), signal)
-    return { sizeMiB: made.sizeMiB }
+    return this.#known(order, await driver.create(target, object(order), size(order), signal))
   }
 
   async #format(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
     const { driver, target } = this.#parts.pools.access(order.poolId)
     this.#parts.leased()
     if (order.recreate) {
-      await driver.delete(target, object(order), signal)
+      await this.#remove(order, signal)
       this.#parts.leased()
-      await driver.create(target, object(order), size(order), signal)
+      this.#known(order, await driver.create(target, object(order), size(order), signal))
     }
     await this.#parts.hands.format(ref(order), filesystem(order), uuid(order), signal)
     return this.facts(order)
@@ -87,10 +86,10 @@ export class Steps {
     const source = order.source
     if (source === undefined) throw new HoldfastError('internal', 'a copy without a source')
     this.#parts.leased()
-    if (order.recreate) await driver.delete(target, object(order), signal)
-    await this.#fromStill(source, signal, () => {
+    if (order.recreate) await this.#remove(order, signal)
+    await this.#fromStill(source, signal, async () => {
       this.#parts.leased()
-      return driver.copy(target, source.object, object(order), progress, signal)
+      this.#known(order, await driver.copy(target, source.object, object(order), 'volume', progress, signal))
     })
     const copied = await driver.inspect(target, object(order), signal)
     const larger = size(order) > (copied?.sizeMiB ?? 0)
@@ -107,10 +106,10 @@ export class Steps {
     const source = order.source
     if (source === undefined) throw new HoldfastError('internal', 'a snapshot without a source')
     this.#parts.leased()
-    if (order.recreate) await driver.delete(target, object(order), signal)
-    await this.#fromStill(source, signal, () => {
+    if (order.recreate) await this.#remove(order, signal)
+    await this.#fromStill(source, signal, async () => {
       this.#parts.leased()
-      return driver.copy(target, source.object, object(order), progress, signal)
+      this.#known(order, await driver.copy(target, source.object, object(order), 'snapshot', progress, signal))
     })
     return this.facts(order)
   }
@@ -175,20 +174,32 @@ export class Steps {
   async #delete(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
     const { driver, target } = this.#parts.pools.access(order.poolId)
     await driver.detach(target, object(order), signal)
-    await driver.delete(target, object(order), signal)
+    await this.#remove(order, signal)
     return {}
+  }
+
+  async #remove(order: WorkOrder, signal: AbortSignal): Promise<void> {
+    const { driver, target } = this.#parts.pools.access(order.poolId)
+    await driver.delete(target, object(order), signal)
+    this.#parts.pools.unlearn(order.poolId, object(order))
+  }
+
+  /** What the storage calls the object from now on is told to the controller with the step's result. */
+  #known({ poolId, object }: WorkOrder, { sizeMiB, handle }: ObjectInfo): StepFacts {
+    this.#parts.pools.learn({ poolId, ...(object === undefined ? {} : { object }), handle })
+    return { sizeMiB, ...(handle === undefined ? {} : { handle }) }
   }
 
   async #mark(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
     const { driver, target } = this.#parts.pools.access(order.poolId)
-    await driver.mark(target, signal)
-    return {}
+    const handle = await driver.mark(target, signal)
+    return handle === undefined ? {} : { handle }
   }
 
   async #fence(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
     const { driver, target } = this.#parts.pools.access(order.poolId)
     for (const name of [object(order), ...(order.made ?? [])]) {
-      await driver.fence(target, name, { bootId: order.bootId ?? '' }, signal)
+      await driver.fence(target, name, { id: order.nodeId ?? '', bootId: order.bootId ?? '' }, signal)
     }
     return {}
   }
@@ -198,7 +209,8 @@ export class Steps {
     if (order.object === undefined) return {}
     const { driver, target } = this.#parts.pools.access(order.poolId)
     const info = await driver.inspect(target, order.object, deadline(this.#parts.clock, 10_000))
-    return info === undefined ? {} : { sizeMiB: info.sizeMiB }
+    const handle = info?.handle ?? target.handleOf(order.object)
+    return info === undefined ? {} : { sizeMiB: info.sizeMiB, ...(handle === undefined ? {} : { handle }) }
   }
 
   /**
@@ -218,7 +230,7 @@ export class Steps {
         // not ours to detach; but as long as it is there nothing is proven
         if (this.#foreign.has(order.operationId)) return (await this.#attached(order)).length === 0
         await this.#parts.hands.down(
-          { poolId: order.poolId, object: name },
+          { poolId: order.poolId, object: name, fs: order.fs },
           undefined,
           deadline(this.#parts.clock, 60_000),
         )
@@ -239,8 +251,8 @@ export class Steps {
   }
 }
 
-function ref(order: WorkOrder): { poolId: string; object: string } {
-  return { poolId: order.poolId, object: object(order) }
+function ref(order: WorkOrder): ObjectRef {
+  return { poolId: order.poolId, object: object(order), fs: order.fs }
 }
 
 function object(order: WorkOrder): string {

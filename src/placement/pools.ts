@@ -5,7 +5,7 @@ import type { VolumeRequest } from '../ledger/volume-create.ts'
 import type { Candidate } from '../model/candidate.ts'
 import { HoldfastError } from '../model/errors.ts'
 import { holdRemainder } from '../model/hold.ts'
-import type { Pool } from '../model/pool.ts'
+import { canCopy, type Pool, sizeInPool } from '../model/pool.ts'
 import type { RecordTypes } from '../model/records.ts'
 import { formatCount, formatMiB, quote } from '../model/units.ts'
 import { candidate, fits, type Judgement } from './candidate.ts'
@@ -62,7 +62,7 @@ export function placeVolumes(state: LedgerState, wishes: readonly Wish[]): Place
       if (tries > MAX_TRIES) return false
       const from = wish.holdId ?? pool.id
       const before = taken.get(from)
-      add(taken, from, wish)
+      add(taken, from, inPool(pool, wish))
       chosen[index] = { ranking, pool }
       if (place(position + 1)) return true
       if (before === undefined) taken.delete(from)
@@ -95,6 +95,11 @@ function add(taken: Taken, from: string, wish: Wish): void {
   taken.set(from, { sizeMiB: before.sizeMiB + wish.sizeMiB, iops: before.iops + wish.iops })
 }
 
+/** What is asked, as the pool can make it. */
+function inPool(pool: Pool, wish: Wish): Wish {
+  return pool.capabilities?.unitMiB === undefined ? wish : { ...wish, sizeMiB: sizeInPool(pool, wish.sizeMiB) }
+}
+
 function withPool(wish: Wish, pool: Pool): VolumeRequest {
   const { pool: _, poolLabels: __, ...request } = wish
   return { ...request, poolId: pool.id }
@@ -109,12 +114,15 @@ export interface Ranking {
 
 /** Compares every pool that a volume could go to. */
 export function rankPools(state: LedgerState, wish: Wish, taken: Taken = new Map()): Ranking {
-  const judged = poolsFor(state, wish).map((pool) => ({ pool, judgements: checkPool(state, pool, wish, taken) }))
+  const judged = poolsFor(state, wish).map((pool) => ({
+    pool,
+    judgements: checkPool(state, pool, inPool(pool, wish), taken),
+  }))
   const fitting = judged
     .filter(({ judgements }) => fits(judgements))
     .map(({ pool }) => {
       const used = taken.get(pool.id) ?? NOTHING
-      const leftMiB = freeOf(state, poolMiB(pool.id)) - used.sizeMiB - wish.sizeMiB
+      const leftMiB = freeOf(state, poolMiB(pool.id)) - used.sizeMiB - sizeInPool(pool, wish.sizeMiB)
       const leftIops = freeOf(state, poolIops(pool.id)) - used.iops - wish.iops
       return { pool, leftMiB, leftIops }
     })
@@ -247,14 +255,28 @@ function checkCapabilities(pool: Pool, wish: Wish): Judgement[] {
       ok: capabilities.filesystems.includes(wish.fs),
       asked: wish.fs,
       text: () => `filesystems there: ${capabilities.filesystems.join(', ') || 'none'}; ${wish.fs} asked`,
-      change: () => `install the tools of ${wish.fs} on a node that reaches it`,
+      change: () =>
+        capabilities.formats === 'backend'
+          ? `ask for one of ${capabilities.filesystems.join(', ')}`
+          : `install the tools of ${wish.fs} on a node that reaches it`,
+    })
+  } else if (!capabilities.block) {
+    checks.push({ what: 'block', ok: false, asked: 'raw', text: () => 'has no block devices; raw asked' })
+  }
+  if (wish.access === 'many-writers') {
+    const ok = wish.fs === 'directory' && capabilities.writersMany === true
+    checks.push({
+      what: 'access',
+      ok,
+      asked: wish.access,
+      text: () => (ok ? 'shares its directories' : 'many-writers needs fs directory in a pool that shares directories'),
     })
   }
   if (wish.source !== undefined) {
     checks.push({
       what: 'copy',
-      ok: capabilities.snapshot !== 'none',
-      text: () => (capabilities.snapshot === 'none' ? 'cannot copy volumes' : 'can copy volumes'),
+      ok: canCopy(capabilities),
+      text: () => (canCopy(capabilities) ? 'can copy volumes' : 'cannot copy volumes'),
     })
   }
   return checks

@@ -80,7 +80,25 @@ export interface FileOperations {
   discardPartials(pool: PoolDirectory, object: string): Promise<void>
 }
 
-export type FileOperation = keyof FileOperations
+/** A volume that its storage gives as a directory. */
+export interface DirectoryVolume {
+  /** What its marker says; undefined: it has none that can be read. */
+  readonly uuid: string | undefined
+  /** Whether nothing is in it, not even a marker. */
+  readonly empty: boolean
+}
+
+/** They name a volume's directory; no marker of a pool is read. */
+export interface VolumeDirectoryOperations {
+  lookAtVolume(directory: string): Promise<DirectoryVolume>
+  /** Marks an empty directory as this volume; repeating it is harmless. @throws not_blank */
+  makeVolume(directory: string, uuid: string): Promise<void>
+  /** Gives a copy its own identity. */
+  renameVolume(directory: string, uuid: string): Promise<void>
+}
+
+export type AllFileOperations = FileOperations & VolumeDirectoryOperations
+export type FileOperation = keyof AllFileOperations
 
 export interface FileRequest {
   readonly id: number

@@ -6,6 +6,9 @@ import { asHoldfastError, type ErrorCode, HoldfastError } from '../model/errors.
 import type { FileFailure, FileOperation, FileRequest, FileResponse } from './file-protocol.ts'
 import { poolFiles } from './pool-files.ts'
 import { errnoOf } from './pool-paths.ts'
+import { volumeDirectories } from './volume-directories.ts'
+
+const operations = { ...poolFiles, ...volumeDirectories }
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'storage_full',
@@ -26,8 +29,8 @@ async function answer(request: FileRequest): Promise<void> {
 async function perform({ id, operation, args }: FileRequest): Promise<FileResponse> {
   try {
     // The parent's `call` has checked the arguments against the operation by type.
-    const run = poolFiles[operation] as (...args: unknown[]) => Promise<unknown>
-    return { id, value: await run.apply(poolFiles, [...args]) }
+    const run = operations[operation] as (...args: unknown[]) => Promise<unknown>
+    return { id, value: await run.apply(operations, [...args]) }
   } catch (error) {
     return { id, failure: failureOf(operation, error) }
   }

@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { HoldfastError } from '../model/errors.ts'
-import type { FileOperation, FileOperations, FileResponse } from './file-protocol.ts'
+import type { AllFileOperations, FileOperation, FileResponse } from './file-protocol.ts'
 
 /** Beside this file, as source or as built. */
 const CHILD = fileURLToPath(new URL(`./file-worker-child${extname(import.meta.url)}`, import.meta.url))
@@ -59,8 +59,8 @@ export class FileWorker {
   async call<Op extends FileOperation>(
     operation: Op,
     deadlineMs: number,
-    ...args: Parameters<FileOperations[Op]>
-  ): Promise<Awaited<ReturnType<FileOperations[Op]>>> {
+    ...args: Parameters<AllFileOperations[Op]>
+  ): Promise<Awaited<ReturnType<AllFileOperations[Op]>>> {
     if (this.hanging !== undefined) throw this.stuckError(this.hanging.pid)
     const child = this.child ?? this.start()
     const id = ++this.lastId
@@ -71,7 +71,7 @@ export class FileWorker {
     this.markBusy()
     // A failure to send is followed by the child's exit, which rejects what is pending.
     child.send({ id, operation, args }, () => undefined)
-    return (await answer) as Awaited<ReturnType<FileOperations[Op]>>
+    return (await answer) as Awaited<ReturnType<AllFileOperations[Op]>>
   }
 
   /** Ends the process; calls in hand are rejected. */

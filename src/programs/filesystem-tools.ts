@@ -3,8 +3,9 @@ import { mkdir, mkdtemp, realpath, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { HoldfastError } from '../model/errors.ts'
-import type { Filesystems, FilesystemType, MountEntry, Signature } from '../node/filesystems.ts'
+import type { BlockFilesystemType, Filesystems, FilesystemType, MountEntry, Signature } from '../node/filesystems.ts'
 import { usersOfMount } from './device-users.ts'
+import { DirectoryFilesystem } from './directory-filesystem.ts'
 import { changeUuid, makeFilesystem } from './filesystem-writers.ts'
 import { mountOptions } from './mount-options.ts'
 import { readMounts } from './mount-table.ts'
@@ -39,22 +40,27 @@ class FilesystemTools implements Filesystems {
   private readonly scratchDirectory: string
   private readonly ownRoots: readonly string[]
   private readonly made = new Set<string>()
+  private readonly directories: DirectoryFilesystem
 
   constructor(deps: FilesystemToolsDeps) {
     this.programs = deps.programs
     this.scratchDirectory = deps.scratchDirectory ?? tmpdir()
     this.ownRoots = deps.ownRoots ?? []
+    this.directories = new DirectoryFilesystem(deps.programs)
   }
 
   async probe(device: string, signal: AbortSignal): Promise<Signature> {
+    if (!isDevice(device)) return await this.directories.probe(device)
     return await probeDevice(this.programs, device, signal)
   }
 
   async make(device: string, type: FilesystemType, uuid: string, signal: AbortSignal): Promise<void> {
+    if (type === 'directory') return await this.directories.make(device, uuid)
     await makeFilesystem(this.programs, device, type, uuid, signal)
   }
 
   async changeUuid(device: string, type: FilesystemType, uuid: string, signal: AbortSignal): Promise<void> {
+    if (type === 'directory') return await this.directories.changeUuid(device, uuid)
     await this.refuseMounted(device)
     await changeUuid(this.programs, this.scratchDirectory, device, type, uuid, signal)
   }
@@ -66,6 +72,7 @@ class FilesystemTools implements Filesystems {
     signal: AbortSignal,
   ): Promise<void> {
     checkTarget(target)
+    if (options.type === 'directory') return await this.bind(device, target, options.readOnly, signal)
     const words = mountOptions(options.type, options.readOnly, options.flags)
     const made = await this.makeTarget(target)
     // --internal-only: no mount.TYPE helper. --rw: a write-protected device is refused and not mounted read-only behind
@@ -76,6 +83,16 @@ class FilesystemTools implements Filesystems {
       await this.programs.run('mount', args, { signal, deadlineMs: MOUNT_MS })
     } catch (error) {
       if (await this.mountedAs(device, target, options.readOnly)) return
+      if (made) await this.removeTarget(target)
+      throw error
+    }
+  }
+
+  private async bind(directory: string, target: string, readOnly: boolean, signal: AbortSignal): Promise<void> {
+    const made = await this.makeTarget(target)
+    try {
+      await this.directories.bind(directory, target, readOnly, signal)
+    } catch (error) {
       if (made) await this.removeTarget(target)
       throw error
     }
@@ -98,6 +115,8 @@ class FilesystemTools implements Filesystems {
   }
 
   async grow(device: string, type: FilesystemType, target: string | undefined, signal: AbortSignal): Promise<void> {
+    // the storage that made it grows it
+    if (type === 'directory') return
     if (type === 'ext4') {
       // resize2fs works on the device either way; idle, it wants a checked filesystem. 1: errors were corrected.
       if (target === undefined) await this.long('e2fsck', ['-f', '-p', device], signal, [0, 1])
@@ -183,7 +202,7 @@ class FilesystemTools implements Filesystems {
 
   private async mountedForAMoment(
     device: string,
-    type: FilesystemType,
+    type: BlockFilesystemType,
     signal: AbortSignal,
     work: (target: string) => Promise<void>,
   ): Promise<void> {
@@ -247,6 +266,11 @@ class FilesystemTools implements Filesystems {
     // device with them: whether it is free is seen at the device, never here.
     await rmdir(target).catch(() => undefined)
   }
+}
+
+/** Devices are below /dev, and no storage mounts its directories there. */
+function isDevice(path: string): boolean {
+  return path.startsWith('/dev/')
 }
 
 function checkTarget(target: string): void {

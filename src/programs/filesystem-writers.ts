@@ -2,7 +2,7 @@
 import { mkdtemp, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HoldfastError } from '../model/errors.ts'
-import type { FilesystemType } from '../node/filesystems.ts'
+import type { BlockFilesystemType } from '../node/filesystems.ts'
 import { probeDevice, requireBlank } from './probe-device.ts'
 import type { Programs, RunOptions } from './run.ts'
 
@@ -14,7 +14,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
  * back what was paid for. ext4: inode tables and journal are written in the background after the first mount; no blocks
  * are kept for root, which a data volume does not need; the checksum seed makes a later change of UUID cheap.
  */
-const MKFS: Readonly<Record<FilesystemType, (uuid: string) => string[]>> = {
+const MKFS: Readonly<Record<BlockFilesystemType, (uuid: string) => string[]>> = {
   ext4: (uuid) => [
     ...['-q', '-U', uuid, '-m', '0', '-O', 'metadata_csum_seed'],
     ...['-E', 'nodiscard,lazy_itable_init=1,lazy_journal_init=1'],
@@ -30,7 +30,7 @@ const MKFS: Readonly<Record<FilesystemType, (uuid: string) => string[]>> = {
 export async function makeFilesystem(
   programs: Programs,
   device: string,
-  type: FilesystemType,
+  type: BlockFilesystemType,
   uuid: string,
   signal: AbortSignal,
 ): Promise<void> {
@@ -58,7 +58,7 @@ export async function changeUuid(
   programs: Programs,
   scratchDirectory: string,
   device: string,
-  type: FilesystemType,
+  type: BlockFilesystemType,
   uuid: string,
   signal: AbortSignal,
 ): Promise<void> {
@@ -125,7 +125,7 @@ async function replayLog(
   programs: Programs,
   scratchDirectory: string,
   device: string,
-  type: FilesystemType,
+  type: BlockFilesystemType,
   options: string,
   signal: AbortSignal,
 ): Promise<void> {
@@ -141,7 +141,7 @@ async function replayLog(
 async function verify(
   programs: Programs,
   device: string,
-  type: FilesystemType,
+  type: BlockFilesystemType,
   uuid: string,
   signal: AbortSignal,
 ): Promise<void> {
@@ -151,7 +151,7 @@ async function verify(
   throw new HoldfastError('storage_failed', text.trim(), { device, type: found.type, uuid: found.uuid })
 }
 
-function refusal(device: string, type: FilesystemType, error: unknown): unknown {
+function refusal(device: string, type: BlockFilesystemType, error: unknown): unknown {
   if (!(error instanceof HoldfastError) || error.code !== 'storage_failed') return error
   const said = String(error.data.output ?? '')
   if (/existing filesystem|-f option to force/.test(said)) {

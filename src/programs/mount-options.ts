@@ -1,6 +1,6 @@
 /** Mount options that a caller may name. Anything else could change what a mount means, or where it reads. */
 import { HoldfastError } from '../model/errors.ts'
-import type { FilesystemType } from '../node/filesystems.ts'
+import type { BlockFilesystemType } from '../node/filesystems.ts'
 
 const ANY: readonly string[] = [
   'nosuid',
@@ -17,7 +17,7 @@ const ANY: readonly string[] = [
   'nodiscard',
 ]
 
-const OF_TYPE: Readonly<Record<FilesystemType, readonly RegExp[]>> = {
+const OF_TYPE: Readonly<Record<BlockFilesystemType, readonly RegExp[]>> = {
   ext4: [/^commit=[1-9]\d{0,2}$/, /^data=(ordered|journal)$/],
   xfs: [/^inode64$/, /^largeio$/, /^allocsize=[1-9]\d{0,4}[km]$/],
   btrfs: [/^commit=[1-9]\d{0,2}$/, /^compress=(zlib|lzo|zstd)(:[1-9]\d?)?$/, /^autodefrag$/, /^nodatacow$/],
@@ -27,14 +27,14 @@ const OF_TYPE: Readonly<Record<FilesystemType, readonly RegExp[]>> = {
  * Mounted read-only a journal is not replayed, since that writes. A read-only copy of an xfs has the UUID of its
  * original, which xfs refuses to mount twice unless told.
  */
-const READ_ONLY: Readonly<Record<FilesystemType, string>> = {
+const READ_ONLY: Readonly<Record<BlockFilesystemType, string>> = {
   ext4: 'ro,noload',
   xfs: 'ro,norecovery,nouuid',
   btrfs: 'ro,rescue=nologreplay',
 }
 
 /** @throws invalid_option */
-export function mountOptions(type: FilesystemType, readOnly: boolean, flags: readonly string[]): string {
+export function mountOptions(type: BlockFilesystemType, readOnly: boolean, flags: readonly string[]): string {
   for (const flag of flags) {
     if (ANY.includes(flag) || OF_TYPE[type].some((pattern) => pattern.test(flag))) continue
     const text = `The mount option ${JSON.stringify(flag)} is not allowed for ${type}; allowed: ${ANY.join(', ')}`

@@ -14,11 +14,12 @@ export function parseMountInfo(text: string): MountEntry[] {
 function parseLine(line: string): MountEntry | undefined {
   const [left, right] = line.split(' - ', 2)
   if (left === undefined || right === undefined) return undefined
-  const [, , , , target, options] = left.split(' ')
+  const [, , filesystem, root, target, options] = left.split(' ')
   const [type, device, superOptions] = right.split(' ')
   if (target === undefined || options === undefined || type === undefined || device === undefined) return undefined
+  const where = { root: unescapeOctal(root ?? '/'), filesystem: filesystem ?? '' }
   const readOnly = isReadOnly(options) || isReadOnly(superOptions ?? '')
-  return { device: unescapeOctal(device), target: unescapeOctal(target), type, readOnly }
+  return { device: unescapeOctal(device), target: unescapeOctal(target), type, readOnly, ...where }
 }
 
 function isReadOnly(options: string): boolean {

@@ -46,8 +46,8 @@ export class ModelDriver implements Driver {
     })
   }
 
-  mark(pool: PoolTarget, signal: AbortSignal): Promise<void> {
-    return this.#call('mark', pool, '', signal, () => this.#storage.mark(pool.id))
+  async mark(pool: PoolTarget, signal: AbortSignal): Promise<undefined> {
+    await this.#call('mark', pool, '', signal, () => this.#storage.mark(pool.id))
   }
 
   create(pool: PoolTarget, object: string, sizeMiB: number, signal: AbortSignal): Promise<ObjectInfo> {
@@ -73,7 +73,14 @@ export class ModelDriver implements Driver {
     })
   }
 
-  copy(pool: PoolTarget, source: string, object: string, progress: Progress, signal: AbortSignal): Promise<ObjectInfo> {
+  copy(
+    pool: PoolTarget,
+    source: string,
+    object: string,
+    _kind: 'volume' | 'snapshot',
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<ObjectInfo> {
     let since: number | undefined
     const slow = this.#storage.settings(pool.id).snapshot === 'copy'
     return this.#calls.run(

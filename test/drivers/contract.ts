@@ -7,7 +7,7 @@ import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Capabilities, Driver, PoolTarget } from '../../src/drivers/driver.ts'
+import type { Capabilities, Driver, ObjectInfo, PoolTarget } from '../../src/drivers/driver.ts'
 import type { ErrorCode } from '../../src/model/errors.ts'
 import type { Filesystems, FilesystemType } from '../../src/node/filesystems.ts'
 
@@ -66,7 +66,10 @@ export function driverContract(name: string, makeFixture: () => Promise<DriverFi
 
     beforeEach(async () => {
       fixture = await makeFixture()
-      ;({ driver, filesystems, pool } = fixture)
+      ;({ filesystems } = fixture)
+      const handles = new Map<string, string>()
+      driver = remembering(fixture.driver, handles)
+      pool = { ...fixture.pool, handleOf: (object) => handles.get(object) }
       stranger = { ...pool, id: 'stranger', name: 'loop~x~stranger', uuid: randomUUID() }
     })
     afterEach(async () => {
@@ -77,7 +80,7 @@ export function driverContract(name: string, makeFixture: () => Promise<DriverFi
       (await driver.attach(pool, object, readOnly, signal)).device
     const copy = async (from: string, to: string): Promise<number[]> => {
       const seen: number[] = []
-      await driver.copy(pool, from, to, (done) => seen.push(done), signal)
+      await driver.copy(pool, from, to, 'volume', (done) => seen.push(done), signal)
       return seen
     }
     const mount = async (device: string, type: FilesystemType, readOnly = false): Promise<string> => {
@@ -296,14 +299,14 @@ export function driverContract(name: string, makeFixture: () => Promise<DriverFi
         await filesystems.make(device, 'ext4', randomUUID(), signal)
         await mount(device, 'ext4')
         if (fence !== 'any') {
-          await expectCode(driver.fence(pool, 'a', { bootId: randomUUID() }, signal), 'unsupported')
+          await expectCode(driver.fence(pool, 'a', { id: 'node-2', bootId: randomUUID() }, signal), 'unsupported')
           expect(await driver.attached(pool, signal)).toHaveLength(1)
         }
         if (fence === 'none') return
-        await driver.fence(pool, 'a', { bootId: fixture.bootId }, signal)
+        await driver.fence(pool, 'a', { id: pool.node.id, bootId: fixture.bootId }, signal)
         expect(await driver.attached(pool, signal)).toEqual([])
         expect((await filesystems.mounts()).filter((entry) => entry.device === device)).toEqual([])
-        await driver.fence(pool, 'a', { bootId: fixture.bootId }, signal)
+        await driver.fence(pool, 'a', { id: pool.node.id, bootId: fixture.bootId }, signal)
       })
 
       test('a filesystem of each kind keeps its data through detach, grow and copy', async () => {
@@ -381,5 +384,17 @@ export function driverContract(name: string, makeFixture: () => Promise<DriverFi
         await driver.delete(pool, 'a', signal)
       })
     })
+  })
+}
+
+/** As the ledger does: what the storage calls an object is kept, and given back with the pool. */
+function remembering(driver: Driver, handles: Map<string, string>): Driver {
+  const learn = (info: ObjectInfo) => {
+    if (info.handle !== undefined) handles.set(info.name, info.handle)
+    return info
+  }
+  return Object.assign(Object.create(driver) as Driver, {
+    create: async (...args: Parameters<Driver['create']>) => learn(await driver.create(...args)),
+    copy: async (...args: Parameters<Driver['copy']>) => learn(await driver.copy(...args)),
   })
 }

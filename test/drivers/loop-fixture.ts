@@ -1,9 +1,10 @@
 /** Storage for tests of the driver loop: a real filesystem with a pool in it. */
 import { randomUUID } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, statfsSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, statfsSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { createLoopDriver } from '../../src/drivers/loop.ts'
 import type { FilesystemType } from '../../src/node/filesystems.ts'
+import { readBootId } from '../../src/node/identity.ts'
 import { createFilesystemTools } from '../../src/programs/filesystem-tools.ts'
 import { createPrograms, type Programs } from '../../src/programs/run.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -30,11 +31,13 @@ export async function makeLoopFixture(type: FilesystemType, sizeMiB = 768): Prom
     uuid: randomUUID(),
     installation: randomUUID(),
     settings: { directory },
+    node: { id: 'node-1', bootId: readBootId() },
+    handleOf: () => undefined,
   }
   return {
     ...{ disk, directory, programs, filesystems, driver, pool },
     scratch: scratch.path,
-    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    bootId: readBootId(),
     makeReadOnly: async () => disk.remount('ro'),
     fill: async () => fillUp(disk.directory),
     async dispose() {

@@ -186,7 +186,7 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('the driver loop
     ])
     writeDevice(first.device, 0, Buffer.from('x'))
     await driver.detach(pool, 'a', signal)
-    await driver.copy(pool, 'a', 'b', none, signal)
+    await driver.copy(pool, 'a', 'b', 'volume', none, signal)
     for (const object of ['a', 'b']) {
       const { device } = await driver.attach(pool, object, false, signal)
       expect(attribute(device, 'queue/logical_block_size')).toBe('512')
@@ -203,7 +203,7 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('the driver loop
     expect(attribute((await driver.attach(on, 'a', false, signal)).device, 'loop/dio')).toBe('1')
     writeDevice((await driver.attach(on, 'a', false, signal)).device, 0, Buffer.alloc(MIB, 1))
     await driver.detach(pool, 'a', signal)
-    await driver.copy(pool, 'a', 'b', none, signal)
+    await driver.copy(pool, 'a', 'b', 'volume', none, signal)
     const end = await driver.attach(on, 'b', false, signal).catch((error: unknown) => error)
     // Since Linux 6.16 a file with reflinks has no direct I/O in 512 bytes; before, it has.
     if (end instanceof Error) expect(end).toMatchObject({ code: 'unsupported' })
@@ -222,7 +222,7 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('the driver loop
   test('a copy that is killed leaves no object, and the next one cleans up', async () => {
     const { driver, pool, directory } = await marked('ext4', 1536)
     writeFileSync(join(directory, 'a.img'), randomBytes(400 * MIB))
-    const first = driver.copy(pool, 'a', 'b', none, signal)
+    const first = driver.copy(pool, 'a', 'b', 'volume', none, signal)
     const [pid = 0] = await until(
       () => partials(directory).length > 0 && childrenWith('cp', directory).length > 0 && childrenWith('cp', directory),
       { what: 'the copy to run', everyMs: 1 },
@@ -236,7 +236,7 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('the driver loop
     // What a machine that lost its power leaves.
     writeFileSync(join(directory, '.b.0123456789ab.partial'), 'half')
     writeFileSync(join(directory, '.b.c.0123456789ab.partial'), 'of the object b.c, not ours')
-    await driver.copy(pool, 'a', 'b', none, signal)
+    await driver.copy(pool, 'a', 'b', 'volume', none, signal)
     expect(partials(directory)).toEqual(['.b.c.0123456789ab.partial'])
     expect(readFileSync(join(directory, 'b.img')).equals(readFileSync(join(directory, 'a.img')))).toBe(true)
   })
@@ -245,7 +245,7 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('the driver loop
     const { driver, pool, directory } = await marked('ext4', 1536)
     writeFileSync(join(directory, 'a.img'), randomBytes(400 * MIB))
     const controller = new AbortController()
-    const copy = driver.copy(pool, 'a', 'b', none, controller.signal)
+    const copy = driver.copy(pool, 'a', 'b', 'volume', none, controller.signal)
     await until(() => childrenWith('cp', directory).length > 0, { what: 'the copy to run', everyMs: 1 })
     controller.abort()
     await expectCode(copy, 'cancelled')
@@ -259,7 +259,7 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('the driver loop
     await driver.create(pool, 'a', 4 * MIB, signal)
     writeDevice((await driver.attach(pool, 'a', false, signal)).device, 3 * MIB * MIB, Buffer.from('far away'))
     await driver.detach(pool, 'a', signal)
-    const info = await driver.copy(pool, 'a', 'b', none, signal)
+    const info = await driver.copy(pool, 'a', 'b', 'volume', none, signal)
     expect(info).toMatchObject({ sizeMiB: 4 * MIB, usedMiB: 1 })
     const { device } = await driver.attach(pool, 'b', true, signal)
     expect(readDevice(device, 3 * MIB * MIB, 8).toString()).toBe('far away')

@@ -14,9 +14,9 @@ test('mountinfo is read with optional fields, escapes and both places that say r
     '',
   ].join('\n')
   expect(parseMountInfo(text)).toEqual([
-    { device: '/dev/root', target: '/mnt2', type: 'ext3', readOnly: false },
-    { device: '/dev/loop0', target: '/a b\tc\\d', type: 'xfs', readOnly: true },
-    { device: '/dev/loop1', target: '/ro', type: 'btrfs', readOnly: true },
+    { device: '/dev/root', target: '/mnt2', type: 'ext3', readOnly: false, root: '/mnt1', filesystem: '98:0' },
+    { device: '/dev/loop0', target: '/a b\tc\\d', type: 'xfs', readOnly: true, root: '/', filesystem: '7:0' },
+    { device: '/dev/loop1', target: '/ro', type: 'btrfs', readOnly: true, root: '/', filesystem: '7:1' },
   ])
 })
 

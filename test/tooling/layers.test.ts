@@ -36,6 +36,9 @@ const inward = {
   'src/ledger/decide.ts': "import type { Size } from '../model/size.ts'\nexport const decide = (size: Size) => size\n",
   'src/placement/place.ts': "export { decide } from '../ledger/decide.ts'\n",
   'src/programs/run.ts': "import { execFile } from 'node:child_process'\nexport const run = execFile\n",
+  'src/csi/client.ts':
+    "import { Client } from '@grpc/grpc-js'\nimport type { Size } from '../model/size.ts'\nexport const client = Client\nexport type { Size }\n",
+  'src/drivers/csi.ts': "export { client } from '../csi/client.ts'\n",
   'src/drivers/loop.ts': "import { run } from '../programs/run.ts'\nexport const loop = run\n",
   'src/mesos/client.ts':
     "import { connect } from 'node:net'\nimport { request } from 'undici'\nimport type { Size } from '../model/size.ts'\nexport const client = [connect, request] as const\nexport type { Size }\n",
@@ -58,7 +61,8 @@ const planted: [rule: string, file: string, line: string][] = [
   ['placement-uses-only-ledger-and-model', 'src/placement/a.ts', "export * from '../store/sqlite.ts'"],
   ['store-uses-only-model', 'src/store/a.ts', "import '../ledger/decide.ts'"],
   ['programs-uses-only-model-and-node/filesystems.ts', 'src/programs/a.ts', "import '../node/daemon.ts'"],
-  ['drivers-uses-only-model-and-programs', 'src/drivers/a.ts', "import '../node/daemon.ts'"],
+  ['csi-uses-only-model', 'src/csi/a.ts', "import '../drivers/loop.ts'"],
+  ['drivers-uses-only-csi-and-model-and-programs', 'src/drivers/a.ts', "import '../node/daemon.ts'"],
   ['mesos-uses-only-model', 'src/mesos/a.ts', "import '../controller/api.ts'"],
   ['pure-parts-have-no-builtins', 'src/ledger/a.ts', "import { randomUUID } from 'node:crypto'"],
   ['pure-parts-have-no-builtins', 'src/model/a.ts', "import type { Stats } from 'fs'"],

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { HoldfastError } from '../../model/errors.ts'
 import type { RunningProvider } from '../run-provider.ts'
 import { LEVELS, logTo, settings } from './daemons.ts'
-import { oneOf } from './options.ts'
+import { oneOf, whole } from './options.ts'
 
 /** Adds `provider` to the noun `mesos`. */
 export function defineMesosProvider(noun: Command): void {
@@ -11,9 +11,15 @@ export function defineMesosProvider(noun: Command): void {
     .description("run this machine's provider for its Mesos agent in the foreground; TERM withdraws, then ends it")
     .option('--agent <url>', 'URL of the agent')
     .option('--agent-credential <file>', "file with principal and secret for the agent's API")
+    .option('--agent-ca <file>', "PEM file of the authority that signed the agent's certificate")
     .option('--state <directory>', 'where it keeps what it owes')
     .option('--node-socket <path>', "the node daemon's local socket")
     .option('--credential <directory>', "the node daemon's state directory, where its credential is")
+    .option(
+      '--publish-seconds <seconds>',
+      'how long a task may wait for its volumes before it fails',
+      whole('--publish-seconds', 5, 58),
+    )
     .addOption(oneOf('--log <level>', 'how much is logged', LEVELS))
     .action(async function (this: Command) {
       const options = this.optsWithGlobals<Record<string, unknown>>()
@@ -21,12 +27,14 @@ export function defineMesosProvider(noun: Command): void {
         agent: 'agent',
         api: 'api',
         agentCredential: 'agentCredential',
+        agentCa: 'agentCa',
+        publishSeconds: 'publishSeconds',
         state: 'state',
         nodeSocket: 'nodeSocket',
         credential: 'credential',
         log: 'log',
       })
-      const { agent, agentCredential, agentCa, api, ca, state, nodeSocket, credential, stopSeconds, log } = config.mesos
+      const { agent, agentCredential, agentCa, api, ca, state, nodeSocket, credential, log } = config.mesos
       if (agent === undefined) {
         throw new HoldfastError('invalid_option', "give the agent's URL with --agent or mesos.agent")
       }
@@ -40,7 +48,8 @@ export function defineMesosProvider(noun: Command): void {
         state,
         nodeSocket,
         credential,
-        stopMs: stopSeconds * 1000,
+        stopMs: config.mesos.stopSeconds * 1000,
+        publishSeconds: config.mesos.publishSeconds,
         log: await logTo(log),
       })
       await stayUntilWithdrawn(started)

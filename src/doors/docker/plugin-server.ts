@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { asHoldfastError, type HoldfastError } from '../../model/errors.ts'
+import { asHoldfastError, HoldfastError } from '../../model/errors.ts'
+import { answer, pathOf, type RequestObject, readObject } from '../json-exchange.ts'
 
-const MAX_BODY = 1024 * 1024
+const RULES = { maxKiB: 1024, example: '{"Name": "data"}' }
 const TYPE = 'application/vnd.docker.plugins.v1.2+json'
 
-export type PluginCall = (body: Readonly<Record<string, unknown>>, gone: AbortSignal) => Promise<object>
+export type PluginCall = (body: RequestObject, gone: AbortSignal) => Promise<object>
 
 export interface PluginServerParts {
   /** By path, e.g. `/VolumeDriver.Mount`. `gone` aborts when the caller has hung up. */
@@ -14,9 +15,9 @@ export interface PluginServerParts {
 
 /** What is wrong with a request as such; everything else is told with status 500. */
 class BadRequest extends Error {
-  readonly status: 400 | 404 | 405 | 413
+  readonly status: number
 
-  constructor(status: 400 | 404 | 405 | 413, message: string) {
+  constructor(status: number, message: string) {
     super(message)
     this.name = 'BadRequest'
     this.status = status
@@ -39,18 +40,18 @@ export function createPluginServer(parts: PluginServerParts): Server {
 }
 
 async function serve(parts: PluginServerParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const path = (request.url ?? '').split('?', 1)[0] ?? ''
+  const path = pathOf(request)
   const gone = new AbortController()
   response.once('close', () => {
     if (!response.writableFinished) gone.abort()
   })
   try {
-    answer(response, 200, await handle(parts, path, request, gone.signal))
+    answer(response, 200, TYPE, await handle(parts, path, request, gone.signal))
   } catch (thrown) {
-    if (thrown instanceof BadRequest) return answer(response, thrown.status, { Err: thrown.message })
+    if (thrown instanceof BadRequest) return answer(response, thrown.status, TYPE, { Err: thrown.message })
     const error = asHoldfastError(thrown)
     if (!gone.signal.aborted) parts.onFailure(path, error)
-    answer(response, 500, { Err: sentence(error) })
+    answer(response, 500, TYPE, { Err: sentence(error) })
   }
 }
 
@@ -63,40 +64,17 @@ async function handle(
   const call = parts.calls.get(path)
   if (call === undefined) throw new BadRequest(404, 'there is no such call in the volume plugin protocol')
   if (request.method !== 'POST') throw new BadRequest(405, 'calls of the plugin protocol are sent with POST')
-  return call(parse(await read(request)), gone)
+  return call(await objectOf(request), gone)
 }
 
-function answer(response: ServerResponse, status: number, body: object): void {
-  if (response.destroyed) return
-  // the rest of a body that is too large is not read: the connection can't be used again
-  if (status === 413) response.shouldKeepAlive = false
-  response.writeHead(status, { 'content-type': TYPE })
-  response.end(`${JSON.stringify(body)}\n`)
-}
-
-async function read(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > MAX_BODY) throw new BadRequest(413, 'a request may have at most 1 MiB')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
-}
-
-function parse(text: string): Readonly<Record<string, unknown>> {
-  if (text.trim() === '') return {}
-  let value: unknown
+/** What is wrong with a body is told with its own status. */
+async function objectOf(request: IncomingMessage): Promise<RequestObject> {
   try {
-    value = JSON.parse(text)
+    return await readObject(request, RULES)
   } catch (thrown) {
-    throw new BadRequest(400, `the request is not JSON: ${(thrown as Error).message}`)
+    if (thrown instanceof HoldfastError) throw new BadRequest(thrown.row.status, thrown.message)
+    throw thrown
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    throw new BadRequest(400, 'the request must be a JSON object, such as {"Name": "data"}')
-  }
-  return value as Record<string, unknown>
 }
 
 /** One line for Docker's user, with the code to look up. */

@@ -1,6 +1,5 @@
 import { chmod, lstat, mkdir, unlink } from 'node:fs/promises'
-import type { Server } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Server } from 'node:net'
 import { dirname, isAbsolute } from 'node:path'
 import { HoldfastError } from '../../model/errors.ts'
 import { quote } from '../../model/units.ts'

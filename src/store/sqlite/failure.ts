@@ -28,7 +28,7 @@ export function isBusy(failure: Failure): boolean {
   return failure.result === RESULT_BUSY
 }
 
-function isCorrupt(failure: Failure): boolean {
+export function isCorrupt(failure: Failure): boolean {
   return CORRUPT.includes(failure.result)
 }
 

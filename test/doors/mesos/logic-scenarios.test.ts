@@ -105,11 +105,15 @@ test('the controller is away: what is known is shown, a CREATE_DISK waits, what 
   script.refuse(DISK_1, 'unreachable', 'the controller does not answer')
   script.pass(250)
   script.refuse(DISK_1, 'unknown_outcome', 'unknown outcome, retry with the same key')
+  for (const pause of [400, 800, 1600, 3200, 6400]) {
+    script.pass(pause)
+    script.refuse(DISK_1, 'unreachable', 'the controller does not answer')
+  }
   script.note('a task starts on a volume that is mounted here')
   script.event(publish('p1', volumeResource('vol-1')))
   script.reply('volume vol-1', { path: '/mnt/vol-1/target' })
   script.pass(350)
-  script.note('it is back')
+  script.note('it is back: what waits is asked at once')
   script.step({ kind: 'controller' })
   script.pass(1000)
   script.reply(DISK_1, { volumeId: 'vol-2', state: 'ready', disk: projectedDisk('vol-2') })

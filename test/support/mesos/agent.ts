@@ -1,9 +1,11 @@
 import { mkdirSync, rmSync } from 'node:fs'
+import type { Certificate } from '../certificates.ts'
 import { type Abort, abortOf, CheckFailure, type Hazards } from './aborts.ts'
 import { agentApi } from './agent-api.ts'
 import { acknowledged, applyFromMaster, reconcile, reconcileForFramework } from './agent-operations.ts'
 import { type AgentDisk, type AgentState, reportToMaster, type Timing } from './agent-state.ts'
 import { acknowledgeTask, attach, endExecutor, killTask, run, sendStatus, shutdownFramework } from './agent-tasks.ts'
+import { authenticate, type Credential } from './basic.ts'
 import type { Isolator } from './container-info.ts'
 import type { Executor } from './executor.ts'
 import { answer, type Call, HttpHost } from './http-host.ts'
@@ -21,6 +23,12 @@ export interface AgentSetUp {
   readonly attributes: readonly Attribute[]
   readonly timing: Timing
   readonly isolator: Isolator | undefined
+  /** For https. */
+  readonly certificate: Certificate | undefined
+  /** Of its flag --http_credentials; without any nobody is asked. */
+  readonly credentials: readonly Credential[]
+  /** Of what stands before its provider endpoint, which itself asks nobody. */
+  readonly shield: readonly Credential[]
   readonly hazards: Hazards
   readonly wire: Wire
   readonly aborts: Abort[]
@@ -39,7 +47,7 @@ export class AgentDouble implements AgentPort {
   constructor(setUp: AgentSetUp) {
     this.#setUp = setUp
     this.#disk = { agentId: undefined, own: setUp.resources, providers: new Map() }
-    this.#host = new HttpHost((call) => this.#turn((agent) => route(agent, call)))
+    this.#host = new HttpHost((call) => this.#turn((agent) => this.#route(agent, call)), setUp.certificate)
   }
 
   get url(): string {
@@ -72,6 +80,11 @@ export class AgentDouble implements AgentPort {
   get state(): AgentState {
     if (this.#process === undefined) throw new Error(`agent ${this.hostname} is dead`)
     return this.#process
+  }
+
+  /** From its next start on. */
+  certify(certificate: Certificate): void {
+    this.#host.certify(certificate)
   }
 
   /** Recovery begins; it ends by itself. */
@@ -211,6 +224,19 @@ export class AgentDouble implements AgentPort {
     for (const executor of this.#executors) this.#abandon(executor)
   }
 
+  #route(agent: AgentState, call: Call): void {
+    const { credentials, shield } = this.#setUp
+    const path = (call.path.split('?')[0] ?? '').replace(/^\/slave\(1\)/, '')
+    const isProvider = path === '/api/v1/resource_provider'
+    const caller = isProvider
+      ? authenticate(call, shield, 'shield')
+      : authenticate(call, credentials, 'mesos-agent-readwrite')
+    if (caller === undefined) return
+    const api = isProvider ? providerApi : path === '/api/v1' ? agentApi : undefined
+    const reply = api === undefined ? { status: 404, body: '' } : api(agent, call)
+    if (reply !== undefined) answer(call.response, reply.status, reply.body)
+  }
+
   /** The end of the machine: the process, and every task. */
   async stop(): Promise<void> {
     this.kill()
@@ -271,11 +297,4 @@ function sendUnacknowledged(agent: AgentState): void {
       if (first !== undefined) sendStatus(agent, executor, entry, first)
     }
   }
-}
-
-function route(agent: AgentState, call: Call): void {
-  const path = (call.path.split('?')[0] ?? '').replace(/^\/slave\(1\)/, '')
-  const api = path === '/api/v1/resource_provider' ? providerApi : path === '/api/v1' ? agentApi : undefined
-  const reply = api === undefined ? { status: 404, body: '' } : api(agent, call)
-  if (reply !== undefined) answer(call.response, reply.status, reply.body)
 }

@@ -3,10 +3,12 @@
  * and die where Mesos dies.
  */
 import { join } from 'node:path'
+import type { Certificate } from '../certificates.ts'
 import { until } from '../until.ts'
 import { type Abort, Hazards } from './aborts.ts'
 import { AgentDouble } from './agent.ts'
 import type { Timing } from './agent-state.ts'
+import type { Credential } from './basic.ts'
 import type { Isolator } from './container-info.ts'
 import { Links } from './links.ts'
 import { MasterDouble } from './master.ts'
@@ -29,6 +31,12 @@ export interface AgentOptions {
   readonly timing?: Partial<Timing>
   /** For the volumes in a task's `container`; without it they are ignored. */
   readonly isolator?: Isolator
+  /** It speaks https. */
+  readonly certificate?: Certificate
+  /** HTTP basic for its operator API. */
+  readonly credentials?: readonly Credential[]
+  /** HTTP basic of a proxy before its provider endpoint, which itself has none. */
+  readonly shield?: readonly Credential[]
 }
 
 export interface ClusterOptions {
@@ -41,7 +49,7 @@ export interface ClusterOptions {
   /** As the flag --min_allocatable_resources; here `cpus:0.01|mem:32|disk:1`. Mesos' own default lacks the disk. */
   readonly minAllocatable?: string
   /** HTTP basic for frameworks and operators. */
-  readonly credentials?: readonly { readonly principal: string; readonly secret: string }[]
+  readonly credentials?: readonly Credential[]
   /** A folder of the test; each agent's work folder is below it. */
   readonly workDir: string
   /** Whether the CHECKs of Mesos end its processes; true when not given. */
@@ -107,6 +115,9 @@ export async function startMesos(options: ClusterOptions): Promise<Mesos> {
       attributes: attributesOf(given.attributes),
       timing: { ...TIMING, ...given.timing },
       isolator: given.isolator,
+      certificate: given.certificate,
+      credentials: given.credentials ?? [],
+      shield: given.shield ?? [],
     })
     agents.push(agent)
     await agent.start()

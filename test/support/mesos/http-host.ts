@@ -1,6 +1,8 @@
 /** A port on 127.0.0.1 whose owner can vanish: all sockets reset, nothing listening, and come back on the same port. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Certificate } from '../certificates.ts'
 import { encodeRecord } from './record-io.ts'
 
 export interface Call {
@@ -14,11 +16,19 @@ export interface Call {
 export class HttpHost {
   readonly #handle: (call: Call) => void
   readonly #sockets = new Set<Socket>()
-  #server: Server | undefined
+  #server: Server | TlsServer | undefined
   #port = 0
+  #certificate: Certificate | undefined
 
-  constructor(handle: (call: Call) => void) {
+  /** @param certificate for https */
+  constructor(handle: (call: Call) => void, certificate?: Certificate) {
     this.#handle = handle
+    this.#certificate = certificate
+  }
+
+  /** From the next start on. */
+  certify(certificate: Certificate): void {
+    this.#certificate = certificate
   }
 
   get port(): number {
@@ -26,12 +36,17 @@ export class HttpHost {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`
+    return `${this.#certificate === undefined ? 'http' : 'https'}://127.0.0.1:${this.#port}`
   }
 
   /** @param port the first time only; afterwards it comes back where it was */
   async listen(port = this.#port): Promise<void> {
-    const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => this.#receive(request, response))
+    const listener = (request: IncomingMessage, response: ServerResponse) => this.#receive(request, response)
+    const keepAliveTimeout = 60_000
+    const server =
+      this.#certificate === undefined
+        ? createServer({ keepAliveTimeout }, listener)
+        : createTlsServer({ keepAliveTimeout, ...this.#certificate }, listener)
     server.on('connection', (socket) => {
       this.#sockets.add(socket)
       socket.on('close', () => this.#sockets.delete(socket))

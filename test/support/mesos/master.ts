@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type Abort, abortOf, CheckFailure, type Hazards } from './aborts.ts'
 import { Authorizer } from './acls.ts'
 import { Allocator } from './allocator.ts'
+import { authenticate } from './basic.ts'
 import { answer, type Call, HttpHost } from './http-host.ts'
 import { disconnect, register, updateAgent } from './master-agents.ts'
 import { closeStream } from './master-frameworks.ts'
@@ -175,7 +176,7 @@ export class MasterDouble implements MasterPort {
         call.response.writeHead(307, { Location: base + call.path, 'Content-Length': 0 }).end()
         return
       }
-      const caller = this.#authenticate(call)
+      const caller = authenticate(call, this.#flags.credentials, 'mesos-master-readwrite')
       if (caller === undefined) return
       const { principal } = caller
       const api = path === '/api/v1' || path === '/master/api/v1' ? operatorApi : undefined
@@ -183,21 +184,5 @@ export class MasterDouble implements MasterPort {
       const reply = (scheduler ?? api ?? endpoint)(master, call, principal)
       if (reply !== undefined) answer(call.response, reply.status, reply.body)
     })
-  }
-
-  /** HTTP basic, when there are credentials. @returns undefined when the call was refused */
-  #authenticate(call: Call): { readonly principal: string | undefined } | undefined {
-    const { credentials } = this.#flags
-    if (credentials.length === 0) return { principal: undefined }
-    const [scheme, encoded] = (call.request.headers.authorization ?? '').split(' ')
-    const [name, ...rest] = Buffer.from(scheme === 'Basic' ? (encoded ?? '') : '', 'base64')
-      .toString()
-      .split(':')
-    const found = credentials.find(({ principal, secret }) => principal === name && secret === rest.join(':'))
-    if (found !== undefined) return { principal: found.principal }
-    call.response
-      .writeHead(401, { 'WWW-Authenticate': 'Basic realm="mesos-master-readwrite"', 'Content-Length': 0 })
-      .end()
-    return undefined
   }
 }

@@ -1,5 +1,6 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps, Agent as TlsAgent } from 'node:https'
+import type { AgentAccess, AgentCredential } from '../agent-access.ts'
 
 const PATH = '/api/v1/resource_provider'
 /** Of an answer that is not a stream: enough for a sentence. */
@@ -21,12 +22,20 @@ export interface Answer {
 export class AgentHttp {
   readonly #url: URL
   readonly #ca: string | undefined
+  readonly #headers: Readonly<Record<string, string>>
   readonly #agent: Agent
 
-  /** @param ca PEM of the authority that signed the agent's certificate, for https */
-  constructor(agentUrl: string, ca: string | undefined) {
+  /**
+   * @param access its credential is sent, too: a stock agent asks for none here, but what stands before one may
+   */
+  constructor(agentUrl: string, { ca, credential }: AgentAccess) {
     this.#url = new URL(PATH, agentUrl)
     this.#ca = ca
+    this.#headers = {
+      'content-type': 'application/json',
+      accept: 'application/json',
+      ...(credential === undefined ? {} : { authorization: basic(credential) }),
+    }
     const options = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, maxSockets: Number.POSITIVE_INFINITY }
     this.#agent = this.#url.protocol === 'https:' ? new TlsAgent(options) : new Agent(options)
   }
@@ -38,8 +47,7 @@ export class AgentHttp {
       method: 'POST',
       agent: this.#agent,
       headers: {
-        'content-type': 'application/json',
-        accept: 'application/json',
+        ...this.#headers,
         ...(out.streamId === undefined ? {} : { 'mesos-stream-id': out.streamId }),
       },
       ...(this.#ca === undefined ? {} : { ca: this.#ca }),
@@ -71,6 +79,11 @@ export class AgentHttp {
   close(): void {
     this.#agent.destroy()
   }
+}
+
+/** HTTP Basic (RFC 7617), which is what stock agents take. */
+function basic({ principal, secret }: AgentCredential): string {
+  return `Basic ${Buffer.from(`${principal}:${secret}`).toString('base64')}`
 }
 
 function answerOf({ statusCode = 0 }: IncomingMessage, text: string): Answer {

@@ -1,8 +1,10 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { ProviderCall, ProviderEvent, ProviderInfo, ProviderSubscribe } from '../../../mesos/provider-protocol.ts'
 import { RecordDecoder } from '../../../mesos/record-io.ts'
+import { tlsTrouble } from '../../../mesos/tls-trouble.ts'
 import { asHoldfastError } from '../../../model/errors.ts'
 import { quote } from '../../../model/units.ts'
+import type { AgentAccess } from '../agent-access.ts'
 import { AgentHttp, readShort } from './agent-http.ts'
 import { CallQueue } from './call-queue.ts'
 import type { CallResult, CloseReason } from './protocol.ts'
@@ -24,13 +26,16 @@ export interface Closed {
 
 export interface AgentStreamParts {
   readonly agent: string
-  readonly ca: string | undefined
+  readonly access: AgentAccess
   readonly info: ProviderInfo
   readonly limits: StreamLimits
   readonly onEvent: (event: ProviderEvent, bytes: number) => void
   /** Called once, whatever ends it. */
   readonly onClosed: (closed: Closed) => void
 }
+
+/** No agent says so by itself: its endpoint has no authentication. */
+const UNAUTHENTICATED = "principal and secret are missing or wrong for what stands before the agent's provider endpoint"
 
 /** One subscription at an agent, from its request to its end. */
 export class AgentStream {
@@ -50,7 +55,7 @@ export class AgentStream {
 
   constructor(parts: AgentStreamParts) {
     this.#parts = parts
-    this.#http = new AgentHttp(parts.agent, parts.ca)
+    this.#http = new AgentHttp(parts.agent, parts.access)
     const where = `the provider stream of ${parts.agent}`
     this.#decoder = new RecordDecoder({ maxBytes: parts.limits.maxEventBytes, where })
   }
@@ -67,7 +72,8 @@ export class AgentStream {
     this.#request = this.#http.open(
       { body },
       (response) => this.#answered(response),
-      (error) => this.#close(this.#response === undefined ? refused(error) : { reason: 'ended', text: error.message }),
+      (error) =>
+        this.#close(this.#response === undefined ? this.#refused(error) : { reason: 'ended', text: error.message }),
     )
   }
 
@@ -98,7 +104,10 @@ export class AgentStream {
     this.#response = response
     const status = response.statusCode ?? 0
     if (status !== 200) {
-      readShort(response, (text) => this.#close({ reason: 'refused', status, ...(text ? { text } : {}) }))
+      readShort(response, (said) => {
+        const text = status === 401 ? UNAUTHENTICATED : said
+        this.#close({ reason: 'refused', status, ...(text ? { text } : {}) })
+      })
       return
     }
     const id = response.headers['mesos-stream-id']
@@ -144,6 +153,10 @@ export class AgentStream {
     })
   }
 
+  #refused(error: Error): Closed {
+    return { reason: 'refused', text: `${this.#parts.agent}: ${tlsTrouble(error) ?? error.message}` }
+  }
+
   #ended(): void {
     if (this.#closed) return
     const unknown = this.#calls === undefined && this.#parts.info.id !== undefined
@@ -164,10 +177,6 @@ export class AgentStream {
     this.#http.close()
     this.#parts.onClosed(closed)
   }
-}
-
-function refused(error: Error): Closed {
-  return { reason: 'refused', text: error.message }
 }
 
 /** @throws when it is not an event */

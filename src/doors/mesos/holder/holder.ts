@@ -1,6 +1,7 @@
 import type { ProviderCall, ProviderEvent } from '../../../mesos/provider-protocol.ts'
 import { asHoldfastError } from '../../../model/errors.ts'
 import type { RestartedChildOptions } from '../../../programs/restarted-child.ts'
+import type { AgentAccess } from '../agent-access.ts'
 import type { Closed, StreamLimits } from './agent-stream.ts'
 import type { HolderJournal } from './holder-journal.ts'
 import { Inbox, type InboxLimits, type Kept } from './inbox.ts'
@@ -37,7 +38,8 @@ export interface HolderParts {
   readonly logic: (events: Pick<RestartedChildOptions, 'onMessage' | 'onStart' | 'onEnd'>) => LogicProcess
   /** Handed to the logic as they are. */
   readonly settings: unknown
-  readonly ca?: string | undefined
+  /** What it takes to speak with the agent, as it is now. @throws when a file of it can't be read */
+  readonly access?: () => AgentAccess
   readonly limits?: Partial<HolderLimits>
   readonly log: (event: string, data: Record<string, unknown>) => void
   readonly now?: () => number
@@ -79,7 +81,7 @@ export class Holder {
     )
     this.#streams = new Streams({
       limits: this.#limits,
-      ca: parts.ca,
+      access: parts.access ?? (() => ({})),
       now: this.#now,
       log: parts.log,
       onEvent: (key, event, bytes) => this.#guard('event', () => this.#event(key, event, bytes)),

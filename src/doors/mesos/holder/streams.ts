@@ -1,4 +1,6 @@
 import type { ProviderEvent } from '../../../mesos/provider-protocol.ts'
+import { asHoldfastError } from '../../../model/errors.ts'
+import type { AgentAccess } from '../agent-access.ts'
 import { AgentStream, type Closed, type StreamLimits } from './agent-stream.ts'
 import type { StreamKey, StreamView, SubscribeRequest } from './protocol.ts'
 
@@ -7,8 +9,8 @@ const QUIET_MS = 1000
 
 export interface StreamsParts {
   readonly limits: StreamLimits
-  /** PEM of the agents' authority, for https. */
-  readonly ca?: string | undefined
+  /** Asked before each stream. @throws when a file of it can't be read */
+  readonly access: () => AgentAccess
   readonly onEvent: (key: StreamKey, event: ProviderEvent, bytes: number) => void
   readonly onClosed: (key: StreamKey, closed: Closed) => void
   readonly log: (event: string, data: Record<string, unknown>) => void
@@ -98,10 +100,12 @@ export class Streams {
 
   #open(held: Held): void {
     const { key, agent, info } = held.request
-    const { limits, ca, onEvent, log } = this.#parts
+    const { limits, onEvent, log } = this.#parts
+    const access = this.#access(held)
+    if (access === undefined) return
     held.stream = new AgentStream({
       agent,
-      ca,
+      access,
       info,
       limits,
       onEvent: (event, bytes) => {
@@ -113,6 +117,15 @@ export class Streams {
       onClosed: (closed) => this.#closed(held, closed),
     })
     held.stream.open()
+  }
+
+  #access(held: Held): AgentAccess | undefined {
+    try {
+      return this.#parts.access()
+    } catch (thrown) {
+      this.#closed(held, { reason: 'refused', text: asHoldfastError(thrown).message })
+      return undefined
+    }
   }
 
   #closed(held: Held, closed: Closed): void {

@@ -1,8 +1,8 @@
-import { createInterface } from 'node:readline'
 import { Agent, request } from 'undici'
 import type { ProjectionLine } from '../../../mesos/projection.ts'
 import type { Clock } from '../../../model/clock.ts'
 import { asHoldfastError, HoldfastError } from '../../../model/errors.ts'
+import { linesOf } from '../../../node/lines.ts'
 
 /** The controller sends at least an empty line every five seconds. */
 const SILENCE_MS = 20_000
@@ -77,7 +77,7 @@ export class ControllerStream {
     this.#failures = 0
     this.#away = ''
     onOpen()
-    for await (const line of createInterface({ input: answer.body, crlfDelay: Number.POSITIVE_INFINITY })) {
+    for await (const line of linesOf(answer.body)) {
       if (line === '') onHeartbeat()
       else onLine(JSON.parse(line) as ProjectionLine)
     }

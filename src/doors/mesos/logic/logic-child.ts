@@ -5,18 +5,16 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { destination, pino } from 'pino'
-import { AgentClient } from '../../../mesos/agent-client.ts'
-import { MesosHttp } from '../../../mesos/http.ts'
 import { HoldfastError } from '../../../model/errors.ts'
 import { HttpLink } from '../../../node/http-link.ts'
 import { systemClock } from '../../../runtime/system-clock.ts'
 import { LocalNodeClient } from '../../local/node-client.ts'
 import { type Hello, HOLDER_PROTOCOL, type HolderMessage, type LogicMessage } from '../holder/protocol.ts'
-import { readCredential } from './agent-credential.ts'
+import { agentOf } from './agent-link.ts'
 import { ControllerStream } from './controller-stream.ts'
 import { Logic } from './logic.ts'
 import { perform } from './requests.ts'
-import type { LogicSettings } from './settings.ts'
+import { type LogicSettings, PUBLISH_SECONDS } from './settings.ts'
 import { Shell } from './shell.ts'
 import { uuidBase64 } from './uuids.ts'
 
@@ -37,20 +35,21 @@ function start(hello: Hello): Shell {
   if (hello.protocol !== HOLDER_PROTOCOL) {
     throw new HoldfastError('store_schema', `the holder speaks protocol ${hello.protocol}; restart the whole provider`)
   }
+  const publishMs = (settings.publishSeconds ?? PUBLISH_SECONDS) * 1000
   const apiCa = textOf(settings.apiCa)
   const token = () => tokenOf(settings.tokenFile)
   const logic = new Logic({
     agentUrl: settings.agent,
     newUuid: () => uuidBase64(randomUUID()),
     wallClock: () => new Date().toISOString(),
+    publishMs,
   })
-  const credentials = settings.agentCredential === undefined ? undefined : readCredential(settings.agentCredential)
-  const http = new MesosHttp({ credentials, ca: textOf(settings.agentCa), timeoutMs: 10_000 })
   const rest = linkOf(settings.api, apiCa, token)
   const parts = {
     rest,
     node: new LocalNodeClient(settings.nodeSocket),
-    agent: new AgentClient(http, settings.agent.replace(/\/$/, '')),
+    agent: agentOf(settings.agent, { credential: settings.agentCredential, ca: settings.agentCa }),
+    mountMs: publishMs,
   }
   const made = new Shell({
     logic,

@@ -39,6 +39,8 @@ export interface LogicOptions {
   readonly newUuid: () => string
   /** RFC 3339, for reports. */
   readonly wallClock: () => string
+  /** How long a task may wait for its volumes, ms. */
+  readonly publishMs: number
 }
 
 /** How long what was written down waits for the controller's own word after a start, ms. */
@@ -66,7 +68,7 @@ export class Logic {
   #named = new Set<string>()
   #lastId = 0
 
-  constructor({ agentUrl, newUuid, wallClock }: LogicOptions) {
+  constructor({ agentUrl, newUuid, wallClock, publishMs }: LogicOptions) {
     const desk = new Desk(newUuid)
     const book = new Book(desk, agentUrl)
     this.#desk = desk
@@ -97,6 +99,7 @@ export class Logic {
       book,
       uses: this.#uses,
       bandwidths: this.#bandwidths,
+      answerMs: publishMs,
       onFailure: (provider, message) => this.#report.publishFailed(provider, message, wallClock()),
     })
     this.#subscriptions = new Subscriptions({
@@ -162,6 +165,7 @@ export class Logic {
       case 'controller':
         this.#named = new Set()
         this.#owed.review()
+        this.#slow.review()
         return
       case 'stop':
         this.#stop.begin(input.limitMs)

@@ -59,6 +59,7 @@ export class Owed {
 
   /** The controller is there: what waited is said. */
   review(): void {
+    this.#failures.clear()
     for (const entry of this.#entries.values()) this.#send(entry)
   }
 

@@ -7,13 +7,12 @@ import type { Bandwidths, BandwidthWaiting } from './bandwidths.ts'
 import type { Book, ProviderState } from './book.ts'
 import type { Uses, Waiting } from './uses.ts'
 
-/** The holder answers FAILED by itself after 60 s. */
-const ANSWER_MS = 55_000
-
 export interface PublishesParts {
   readonly book: Book
   readonly uses: Uses
   readonly bandwidths: Bandwidths
+  /** How long an answer may take, ms; the holder answers FAILED by itself a little later. */
+  readonly answerMs: number
   readonly onFailure: (provider: ProviderState, message: string) => void
 }
 
@@ -47,6 +46,7 @@ export class Publishes {
   }
 
   begin(provider: ProviderState, uuid: string, resources: readonly Resource[], seq: number, ageMs: number): void {
+    const { answerMs } = this.#parts
     const { desk } = this.#parts.book
     const id = idOf(provider, uuid)
     if (this.#open.has(id)) {
@@ -55,8 +55,8 @@ export class Publishes {
     }
     const publish: Publish = { provider, uuid, seq, claims: new Map(), bandwidth: undefined, missing: new Set() }
     this.#open.set(id, publish)
-    desk.after(ANSWER_MS - ageMs, `publish ${id}`, () =>
-      this.#fail(publish, `not ready in time: ${[...publish.missing].join(', ')}`),
+    desk.after(answerMs - ageMs, `publish ${id}`, () =>
+      this.#fail(publish, `not ready within ${answerMs / 1000} s: ${[...publish.missing].join(', ')}`),
     )
     try {
       this.#claim(publish, this.#read(provider, resources))

@@ -9,11 +9,12 @@ export interface RequestParts {
   /** Read anew for each call: its credential may come later. */
   readonly rest: () => RestClient
   readonly node: LocalNodeClient
-  readonly agent: AgentClient
+  /** The same, its files may change. @throws when one of them can't be read */
+  readonly agent: () => AgentClient
+  /** As long as a whole PUBLISH_RESOURCES may take. */
+  readonly mountMs: number
 }
 
-/** As long as a whole PUBLISH_RESOURCES may take. */
-const MOUNT_MS = 55_000
 /** The node daemon waits for what still uses the mount. */
 const UNMOUNT_MS = 120_000
 const STATUS_MS = 5000
@@ -21,13 +22,13 @@ const STATUS_MS = 5000
 const DOOR = 'mesos'
 
 /** Does what the logic asks for. @throws the refusal, or why there was no answer */
-export async function perform({ rest, node, agent }: RequestParts, request: Request): Promise<unknown> {
+export async function perform({ rest, node, agent, mountMs }: RequestParts, request: Request): Promise<unknown> {
   switch (request.kind) {
     case 'rest':
       return rest().rest(request.method, request.path, request.body, { 'holdfast-door': DOOR })
     case 'mount': {
       const user = { door: DOOR, id: request.user }
-      const path = await node.mount({ volume: request.volumeId, user, mode: 'rw', exclusive: true }, MOUNT_MS)
+      const path = await node.mount({ volume: request.volumeId, user, mode: 'rw', exclusive: true }, mountMs)
       return { path }
     }
     case 'unmount':
@@ -37,9 +38,9 @@ export async function perform({ rest, node, agent }: RequestParts, request: Requ
       return { mountRoot }
     }
     case 'agent':
-      return { id: agentId(answered(await agent.agentInfo())) }
+      return { id: agentId(answered(await agent().agentInfo())) }
     case 'look':
-      return look(agent)
+      return look(agent())
   }
 }
 

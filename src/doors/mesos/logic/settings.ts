@@ -13,5 +13,9 @@ export interface LogicSettings {
   readonly tokenFile: string
   /** The node daemon's local socket. */
   readonly nodeSocket: string
+  /** How long a task may wait for its volumes, s; an older holder does not say. */
+  readonly publishSeconds?: number | undefined
   readonly logLevel: string
 }
+
+export const PUBLISH_SECONDS = 55

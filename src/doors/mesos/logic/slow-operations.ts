@@ -208,6 +208,19 @@ export class SlowOperations {
     this.#parts.book.desk.after(pause, `disk ${record.id}`, () => this.resume(provider, record))
   }
 
+  /** The controller is back: what waits for it is asked again at once. */
+  review(): void {
+    const { book } = this.#parts
+    for (const id of [...this.#failures.keys()]) {
+      const record = this.#parts.operations().records.get(id)
+      const provider = record === undefined ? undefined : book.providers.get(record.poolId)
+      this.#failures.delete(id)
+      if (record === undefined || provider === undefined || !book.desk.isDue(`disk ${id}`)) continue
+      book.desk.cancel(`disk ${id}`)
+      this.resume(provider, record)
+    }
+  }
+
   #noRoom(provider: ProviderState, record: OperationRecord): void {
     const { agent, desk } = this.#parts.book
     failedForRoom(agent, provider.poolId, record.info.create_disk?.source.reservations ?? [], desk.now)

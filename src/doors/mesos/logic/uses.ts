@@ -62,6 +62,8 @@ export interface UsesParts {
 export class Uses {
   readonly #parts: UsesParts
   readonly #uses = new Map<string, Use>()
+  /** Why the last look failed; it is told once. */
+  #blind = ''
 
   constructor(parts: UsesParts) {
     this.#parts = parts
@@ -169,9 +171,13 @@ export class Uses {
 
   #looked(reply: Reply, askedAt: number): void {
     if (!reply.ok) {
+      const { message } = reply.error
+      if (message !== this.#blind) this.#parts.book.desk.log('look.failed', { message })
+      this.#blind = message
       for (const use of this.#uses.values()) use.clean = 0
       return
     }
+    this.#blind = ''
     const found = findings(reply.value as Look)
     for (const use of this.#uses.values()) this.#judge(use, found, askedAt)
     this.#parts.onFindings(found, askedAt)

@@ -83,9 +83,13 @@ export class ScriptedLogic implements LogicProcess {
   }
 
   async closed() {
-    const found = await until(() => this.events.find((each) => each.kind === 'closed'), {
-      what: 'the end of the stream',
-    })
+    return this.ended()
+  }
+
+  /** The end of the stream under that key, or of the first one. */
+  async ended(key?: string) {
+    const isIt = (each: StreamEvent) => each.kind === 'closed' && (key === undefined || each.key === key)
+    const found = await until(() => this.events.find(isIt), { what: 'the end of the stream' })
     return found as Extract<StreamEvent, { kind: 'closed' }>
   }
 }
@@ -97,7 +101,11 @@ export interface HolderWorld {
   readonly logs: { event: string; data: Record<string, unknown> }[]
 }
 
-export function holderWorld(limits: Partial<HolderLimits> = {}, journal?: HolderParts['journal']): HolderWorld {
+export function holderWorld(
+  limits: Partial<HolderLimits> = {},
+  journal?: HolderParts['journal'],
+  access?: HolderParts['access'],
+): HolderWorld {
   const logic = new ScriptedLogic()
   const logs: HolderWorld['logs'] = []
   const real = new HolderJournal(join(testDir(), 'journal.db'))
@@ -106,6 +114,7 @@ export function holderWorld(limits: Partial<HolderLimits> = {}, journal?: Holder
     logic: (events) => logic.attach(events),
     settings: { some: 'settings' },
     limits,
+    ...(access === undefined ? {} : { access }),
     log: (event, data) => logs.push({ event, data }),
   })
   holder.start()

@@ -44,6 +44,7 @@ export class LogicScript {
         return uuidBase64(uuid(this.#uuids))
       },
       wallClock: () => '2026-01-01T00:00:00Z',
+      publishMs: 55_000,
     })
   }
 

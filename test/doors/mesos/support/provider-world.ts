@@ -26,6 +26,7 @@ export interface WorldOptions {
   readonly roles?: readonly string[]
   readonly guarded?: boolean
   readonly agents?: readonly AgentOptions[]
+  readonly provider?: Partial<ProviderOptions>
 }
 
 export interface Machine {
@@ -48,7 +49,15 @@ export class World {
 
   private constructor(options: WorldOptions) {
     this.dir = testDir()
-    const defaults = { machines: 2, capacityMiB: 4096, pool: {}, roles: ['ads'], guarded: true, agents: [] }
+    const defaults = {
+      machines: 2,
+      capacityMiB: 4096,
+      pool: {},
+      roles: ['ads'],
+      guarded: true,
+      agents: [],
+      provider: {},
+    }
     this.#options = { ...defaults, ...options }
   }
 
@@ -174,6 +183,7 @@ export class World {
       credential: join(dir, 'state'),
       log,
       stopMs: 15_000,
+      ...this.#options.provider,
       ...more,
     })
   }

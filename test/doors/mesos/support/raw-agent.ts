@@ -1,17 +1,21 @@
 /** The resource provider endpoint of an agent as bare HTTP: a test decides every byte of it. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
+import type { Certificate } from '../../../support/certificates.ts'
 import { until } from '../../../support/until.ts'
 
 export interface Asked {
   readonly body: { type: string; [key: string]: unknown }
   readonly streamId: string | undefined
+  readonly authorization: string | undefined
   readonly at: number
 }
 
 export class RawAgent {
-  readonly #server: Server
+  readonly #server: Server | TlsServer
+  readonly #scheme: string
   readonly #sockets = new Set<Socket>()
   readonly subscribes: Asked[] = []
   readonly calls: Asked[] = []
@@ -24,8 +28,10 @@ export class RawAgent {
   /** Answers to SUBSCRIBE; a stream with SUBSCRIBED if not given. */
   onSubscribe: (asked: Asked, response: ServerResponse) => void = (asked, response) => this.accept(response, asked)
 
-  constructor() {
-    this.#server = createServer((request, response) => void this.#serve(request, response))
+  constructor(certificate?: Certificate) {
+    const listener = (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response)
+    this.#scheme = certificate === undefined ? 'http' : 'https'
+    this.#server = certificate === undefined ? createServer(listener) : createTlsServer(certificate, listener)
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket)
       socket.on('error', () => undefined)
@@ -33,15 +39,16 @@ export class RawAgent {
     })
   }
 
-  static async start(): Promise<RawAgent> {
-    const agent = new RawAgent()
+  /** @param certificate for https */
+  static async start(certificate?: Certificate): Promise<RawAgent> {
+    const agent = new RawAgent(certificate)
     await new Promise<void>((resolve) => agent.#server.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => agent.stop())
     return agent
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
   async stop(): Promise<void> {
@@ -91,8 +98,9 @@ export class RawAgent {
     let text = ''
     for await (const chunk of request) text += chunk
     const body = JSON.parse(text)
-    const streamId = request.headers['mesos-stream-id']
-    const asked = { body, streamId: typeof streamId === 'string' ? streamId : undefined, at: performance.now() }
+    const { 'mesos-stream-id': id, authorization } = request.headers
+    const streamId = typeof id === 'string' ? id : undefined
+    const asked = { body, streamId, authorization, at: performance.now() }
     if (body.type === 'SUBSCRIBE') {
       this.subscribes.push(asked)
       this.onSubscribe(asked, response)

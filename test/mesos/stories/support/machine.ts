@@ -15,6 +15,8 @@ export interface MachineOptions {
   readonly api: string
   readonly token: string
   readonly agentUrl: string
+  /** 55 if not given, as for operators. */
+  readonly publishSeconds?: number | undefined
 }
 
 export class Machine {
@@ -72,6 +74,7 @@ export class Machine {
       'node-socket': this.#socket,
       credential: join(this.#dir, 'state'),
       log: 'info',
+      'publish-seconds': String(this.#options.publishSeconds ?? 55),
     }
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
     const command = ['--disable-warning=ExperimentalWarning', MAIN, 'mesos', 'provider', ...args]

@@ -38,6 +38,8 @@ export interface WorldOptions {
   /** Storage bandwidth of each node; none if not given. */
   readonly bandwidth?: number
   readonly allocationIntervalMs?: number
+  /** How long a task may wait for its volumes. */
+  readonly publishSeconds?: number
 }
 
 export interface VolumeShown {
@@ -145,11 +147,11 @@ export class World {
   }
 
   async #addMachine({ api, token }: RunningController, number: number): Promise<void> {
+    const { bandwidth, publishSeconds } = this.#options
     const agentUrl = this.agent(number).url
-    const machine = new Machine({ name: `n${number}`, dir: this.dir.path, api, token, agentUrl })
+    const machine = new Machine({ name: `n${number}`, dir: this.dir.path, api, token, agentUrl, publishSeconds })
     this.machines.push(machine)
     await machine.startNode()
-    const { bandwidth } = this.#options
     if (bandwidth !== undefined) await this.rest.rest('PATCH', `/v1/nodes/${machine.name}`, { bandwidth })
   }
 
