@@ -11,6 +11,9 @@ const top = join(import.meta.dirname, '..')
 const entry = join(top, 'src/doors/dvdcli/main.ts')
 const target = join(top, 'dist/dvdcli.cjs')
 
+/** Imports that few calls need: they are evaluated when they are first used. */
+const RARE = ['../../model/near.ts', '../../model/units.ts', './help.ts', './version.ts']
+
 /** Code by path from the top, each file after those that it imports. */
 const files = new Map<string, string>()
 
@@ -20,7 +23,7 @@ function add(file: string): void {
   const { code } = transformSync(readFileSync(file, 'utf8'), {
     filename: name,
     jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
-    module: { type: 'commonjs', noInterop: true, strictMode: false },
+    module: { type: 'commonjs', noInterop: true, strictMode: false, lazy: [...RARE] },
   })
   const linked = code.replace(/\brequire\("(\.[^"]*)"\)/g, (_, specifier: string) => {
     const imported = join(dirname(file), specifier)
@@ -31,7 +34,8 @@ function add(file: string): void {
 }
 
 add(entry)
-const modules = [...files].map(([name, code]) => `files[${JSON.stringify(name)}] = (exports) => {\n${code}}\n`)
+// the parentheses tell V8 to compile at once what is called at once
+const modules = [...files].map(([name, code]) => `files[${JSON.stringify(name)}] = (function (exports) {\n${code}})\n`)
 const text = `// Made by scripts/bundle-dvdcli.ts from src/doors/dvdcli: change that.
 'use strict'
 const files = {}

@@ -79,7 +79,9 @@ function subjectOf(state: LedgerState, operation: Operation): Partial<WorkOrder>
     const snapshot = state.get('snapshot', id)
     if (snapshot === undefined) return {}
     const { object, sizeMiB, fs, handle } = snapshot
-    return { object, sizeMiB, fs, ...withHandle(handle) }
+    const together =
+      snapshot.group === undefined ? {} : { together: { id: snapshot.group.id, size: snapshot.group.size } }
+    return { object, sizeMiB, fs, ...withHandle(handle), ...(operation.step === 'snapshot' ? together : {}) }
   }
   if (kind === 'attachment') {
     const volume = state.get('volume', String(operation.detail.volumeId))

@@ -21,6 +21,9 @@ const DEADLINE_MS: Record<Operation['step'], number> = {
   fence: 60_000,
 }
 
+/** Snapshots of one moment that no node has taken up by then are not made: the caller wanted them of then, not of later. */
+const GATHER_MS = 60_000
+
 /** Commands that one pass submits at most, so that a flood of work leaves room for callers. */
 const PER_PASS = 64
 
@@ -114,6 +117,9 @@ export class Conductor {
   #assignment(state: LedgerState, operation: Operation, now: number, hopeless: Set<string>): Command | undefined {
     if (operation.step === 'fence' && isBack(state, operation)) return { kind: 'fence.stop', operationId: operation.id }
     if (operation.notBefore > now) return undefined
+    const { together } = operation.detail
+    if (together !== undefined && now - operation.createdAt > GATHER_MS)
+      return { kind: 'operation.cancel', operationId: operation.id }
     // free work of one kind for one pool finds no node if the one before found none
     const free = operation.pinnedTo === undefined && operation.nodeId === undefined && operation.step === 'create'
     const kind = `${operation.poolId}/${operation.step}`

@@ -40,8 +40,6 @@ const CHANNEL_OPTIONS = {
   // else a proxy for the web would get the secrets
   'grpc.enable_http_proxy': 0,
   'grpc.enable_channelz': 0,
-  // else closing this channel leaves a connection that another one may share
-  'grpc.use_local_subchannel_pool': 1,
 }
 
 /** A connection to one gRPC server, made at the first call and again whenever it breaks. */

@@ -1,4 +1,4 @@
-import { createServer, type Server as NetServer } from 'node:net'
+import { createServer, type Server as NetServer, type Socket } from 'node:net'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import type { GrpcService } from './service.ts'
 
@@ -14,6 +14,7 @@ const MAX_CALLS = 256
 export class GrpcServer {
   readonly listener: NetServer
   readonly #grpc: Server
+  readonly #connections = new Set<Socket>()
 
   constructor(services: readonly GrpcService[]) {
     this.#grpc = new Server({
@@ -23,7 +24,11 @@ export class GrpcServer {
     })
     for (const { definition, implementation } of services) this.#grpc.addService(definition, implementation)
     const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure())
-    this.listener = createServer((connection) => injector.injectConnection(connection))
+    this.listener = createServer((connection) => {
+      this.#connections.add(connection)
+      connection.once('close', () => this.#connections.delete(connection))
+      injector.injectConnection(connection)
+    })
   }
 
   /** Takes no more calls, lets those that run end, and after `limitMs` cancels them (their signals are aborted). */
@@ -32,7 +37,10 @@ export class GrpcServer {
       if (this.listener.listening) this.listener.close(() => resolve())
       else resolve()
     })
-    const timer = setTimeout(() => this.#grpc.forceShutdown(), limitMs)
+    // not forceShutdown of the library: without its channelz it knows no sessions
+    const timer = setTimeout(() => {
+      for (const connection of this.#connections) connection.destroy()
+    }, limitMs)
     await new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve()))
     await closed
     clearTimeout(timer)

@@ -12,7 +12,7 @@ import { createPool, deletePool, markPool, reportPool, updatePool } from './pool
 import { deleteProfile, setProfile } from './profiles.ts'
 import { forgetProvider, reserve, setBandwidth, setGuard, setProvider } from './providers.ts'
 import { deleteRole, setRole } from './roles.ts'
-import { createSnapshot, deleteSnapshot } from './snapshots.ts'
+import { createSnapshot, createSnapshotGroup, deleteSnapshot, deleteSnapshotGroup } from './snapshots.ts'
 import type { LedgerState } from './state.ts'
 import { createToken, revokeToken } from './tokens.ts'
 import { type Context, Transaction } from './transaction.ts'
@@ -62,6 +62,8 @@ const HANDLERS: Handlers = {
   'volume.found': findVolume,
   'snapshot.create': createSnapshot,
   'snapshot.delete': deleteSnapshot,
+  'snapshot.group': createSnapshotGroup,
+  'snapshot.delete-group': deleteSnapshotGroup,
   'attachment.claim': claim,
   'attachment.unclaim': unclaim,
   'attachment.report': reportAttachment,

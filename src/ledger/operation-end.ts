@@ -1,5 +1,5 @@
 import type { Operation } from '../model/operation.ts'
-import type { Fault, Group, Volume } from '../model/volume.ts'
+import type { Fault, Group, Snapshot, Volume } from '../model/volume.ts'
 import { startDelete, startSnapshotDelete } from './deletions.ts'
 import { about, type Outcome } from './outcome.ts'
 import type { Transaction } from './transaction.ts'
@@ -26,7 +26,8 @@ export function failed(
     // of a disk that an agent asked for nobody knows but its framework, which is told of the failure and tries again
     if (volume.mesos?.home !== undefined && operation.kind === 'provision') startDelete(tx, tx.need('volume', id))
   } else if (operation.kind === 'snapshot') {
-    tx.put('snapshot', { ...tx.need('snapshot', id), state: 'error', fault })
+    const snapshot = tx.put('snapshot', { ...tx.need('snapshot', id), state: 'error', fault })
+    unmakeGroup(tx, snapshot)
   } else if (operation.kind === 'grow') {
     revertGrow(tx, operation, facts.sizeMiB)
   }
@@ -47,7 +48,7 @@ export function cancelled(tx: Transaction, operation: Operation, facts: { sizeMi
     const now = tx.need('volume', id)
     if (now.state !== 'deleting') startDelete(tx, now)
   } else if (operation.kind === 'snapshot') {
-    startSnapshotDelete(tx, tx.need('snapshot', id))
+    unmakeGroup(tx, startSnapshotDelete(tx, tx.need('snapshot', id)))
   } else if (operation.kind === 'import') {
     removeVolume(tx, tx.need('volume', id))
   } else if (operation.kind === 'grow') {
@@ -78,6 +79,21 @@ function end(
     finishedAt: tx.now,
     ...(fault === undefined ? {} : { fault }),
   })
+}
+
+/** One of several that were to be of one moment is not made: then none is. The one that failed says why. */
+function unmakeGroup(tx: Transaction, { id, group }: Snapshot): void {
+  if (group === undefined) return
+  for (const other of tx.state.all('snapshot').values()) {
+    if (other.group?.id !== group.id || other.id === id || other.state === 'deleting') continue
+    const [open] = tx.state.operationsBySubject.get(other.id)
+    const making = open === undefined ? undefined : tx.need('operation', open)
+    if (making?.state === 'running') tx.put('operation', { ...making, cancelRequested: true })
+    else {
+      if (making !== undefined) end(tx, making, 'cancelled', undefined)
+      if (other.state !== 'error') startSnapshotDelete(tx, other)
+    }
+  }
 }
 
 const UNMADE: ReadonlySet<Volume['state']> = new Set(['requested', 'creating', 'formatting', 'error'])

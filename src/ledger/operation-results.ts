@@ -172,7 +172,9 @@ export function failStep(
   const unread = operation.step === 'grow' && outcome.facts.sizeMiB === undefined && failures < MAX_UNREAD
   const mayEnd = !NEVER_GIVES_UP.has(operation.step) && !unread
   if (operation.cancelRequested && mayEnd) return cancelled(tx, { ...operation, fault }, outcome.facts)
-  const final = ERRORS[code].retry === 'no' || failures >= MAX_FAILURES || code === 'storage_full'
+  // made again later it would be of another moment than the others
+  const single = operation.detail.together === undefined
+  const final = !single || ERRORS[code].retry === 'no' || failures >= MAX_FAILURES || code === 'storage_full'
   if (final && mayEnd) return failed(tx, operation, fault, outcome.facts)
   const { deadlineAt: _, ...kept } = operation
   const waiting = tx.put('operation', {

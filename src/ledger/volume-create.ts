@@ -4,7 +4,15 @@ import type { VolumeMesos } from '../model/mesos.ts'
 import { checkName, checkRole } from '../model/names.ts'
 import { canCopy, type Pool, sizeInPool } from '../model/pool.ts'
 import { formatMiB } from '../model/units.ts'
-import type { Access, Draw, Group, Source, Volume, VolumeFs } from '../model/volume.ts'
+import {
+  type Access,
+  type Draw,
+  type Group,
+  MAX_GROUP,
+  type Source,
+  type Volume,
+  type VolumeFs,
+} from '../model/volume.ts'
 import { drawOnHold, drawOnOwnHolds } from './holds.ts'
 import { startOperation } from './operation-start.ts'
 import { about, type Outcome } from './outcome.ts'
@@ -45,8 +53,6 @@ export type CreateCommand =
   | { kind: 'group.create'; name: string | undefined; onFailure: Group['onFailure']; volumes: VolumeRequest[] }
 
 type Of<K extends CreateCommand['kind']> = Extract<CreateCommand, { kind: K }>
-
-export const MAX_GROUP = 16
 
 export function createVolume(tx: Transaction, command: Of<'volume.create'>): Outcome<Volume> {
   const existing = sameNamed(tx, command.volume)

@@ -76,6 +76,8 @@ export const WorkOrder = Type.Object({
   volumeId: Type.Optional(Id),
   /** Delete what an interrupted attempt may have left before making it anew. */
   recreate: Type.Boolean(),
+  /** Of a snapshot that is to be of one moment with others: how many they are. */
+  together: Type.Optional(Type.Object({ id: Id, size: Type.Integer({ minimum: 1 }) })),
   source: Type.Optional(
     Type.Object({
       object: Type.String(),

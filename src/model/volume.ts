@@ -110,6 +110,13 @@ export const Volume = Type.Object({
 })
 export type Volume = Static<typeof Volume>
 
+/** How many volumes, or snapshots, go together at most: a command changes few records. */
+export const MAX_GROUP = 16
+
+/** Snapshots of one moment: an id and name that they share, and how many they are. */
+export const SnapshotGroup = Type.Object({ id: Id, name: Name, size: Type.Integer({ minimum: 1, maximum: 16 }) })
+export type SnapshotGroup = Static<typeof SnapshotGroup>
+
 export const Snapshot = Type.Object({
   id: Id,
   name: Name,
@@ -130,6 +137,8 @@ export const Snapshot = Type.Object({
   ]),
   object: Type.String({ maxLength: 128 }),
   handle: Type.Optional(Handle),
+  /** Those that were taken of several volumes at one moment; all of them are made, or none. */
+  group: Type.Optional(SnapshotGroup),
   labels: Labels,
   fault: Type.Optional(Fault),
   createdAt: Millis,

@@ -2,7 +2,7 @@ import type { Clock } from '../model/clock.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { VolumeSpec } from '../model/node-protocol.ts'
 import { deadline } from './deadline.ts'
-import { type Filesystems, type FilesystemType, isMountOf } from './filesystems.ts'
+import { type Filesystems, type FilesystemType, isMountOf, type Signature } from './filesystems.ts'
 import type { NodePools } from './pools.ts'
 
 const THAW_AGAIN_MS = 1000
@@ -78,23 +78,24 @@ export class Hands {
   }
 
   async #checkContent(volume: VolumeSpec, device: string, signal: AbortSignal): Promise<void> {
-    const found = await this.#filesystems.probe(device, signal)
-    if (found.type === undefined) {
-      await this.#stillAttached(volume, device, signal)
-      throw foreign(volume, 'it has no known signature')
-    }
-    if (found.type !== volume.fs) throw foreign(volume, `it is ${found.type}, the record says ${volume.fs}`)
-    if (found.uuid !== volume.fsUuid) {
-      throw foreign(volume, `its ${found.type} has UUID ${found.uuid}, the record says ${volume.fsUuid}`)
-    }
+    const why = differs(volume, await this.#filesystems.probe(device, signal))
+    if (why === undefined) return
+    await this.#stillAttached(volume, device, signal)
+    throw foreign(volume, why)
   }
 
-  /** A device that was taken away reads as an empty one. @throws storage_failed */
-  async #stillAttached({ name, poolId, object }: VolumeSpec, device: string, signal: AbortSignal): Promise<void> {
+  /**
+   * A device that was taken away reads as an empty one, and may be another object's by now: what is seen there says
+   * nothing of this one. @throws storage_failed
+   */
+  async #stillAttached({ poolId, object }: ObjectRef, device: string, signal: AbortSignal): Promise<void> {
     const { driver, target: pool } = this.#pools.access(poolId)
     const devices = await driver.attached(pool, signal, object)
     if (devices.some((each) => each.object === object && each.device === device)) return
-    throw new HoldfastError('storage_failed', `volume ${name}: somebody detached ${device} in the meantime; try again`)
+    throw new HoldfastError(
+      'storage_failed',
+      `object ${object}: somebody detached ${device} in the meantime; try again`,
+    )
   }
 
   /** Whether something is mounted there, by the kernel's table: no storage is touched. */
@@ -145,6 +146,23 @@ export class Hands {
     }
     this.#leased()
     const { device } = await driver.attach(pool, object.object, false, signal)
+    try {
+      await this.#formatDevice(object, device, fs, uuid, signal)
+    } catch (thrown) {
+      const look = this.#stillAttached(object, device, deadline(this.#clock, 10_000))
+      const lost = await look.then(() => undefined, asHoldfastError)
+      throw lost?.code === 'storage_failed' ? lost : thrown
+    }
+    await this.#stillAttached(object, device, signal)
+  }
+
+  async #formatDevice(
+    object: ObjectRef,
+    device: string,
+    fs: FilesystemType,
+    uuid: string,
+    signal: AbortSignal,
+  ): Promise<void> {
     const before = await this.#filesystems.probe(device, signal)
     if (before.type !== undefined) {
       throw new HoldfastError('not_blank', `object ${object.object} holds ${before.type}; it is left as it is`)
@@ -236,6 +254,13 @@ export class Hands {
   async #thaw(target: string): Promise<void> {
     await this.#filesystems.thaw(target, deadline(this.#clock, 30_000))
   }
+}
+
+/** In which way a content is not what the record says. */
+function differs({ fs, fsUuid }: VolumeSpec, { type, uuid }: Signature): string | undefined {
+  if (type === undefined) return 'it has no known signature'
+  if (type !== fs) return `it is ${type}, the record says ${fs}`
+  return uuid === fsUuid ? undefined : `its ${type} has UUID ${uuid}, the record says ${fsUuid}`
 }
 
 function foreign(volume: VolumeSpec, why: string): HoldfastError {

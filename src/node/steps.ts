@@ -1,10 +1,11 @@
 import type { Attached, ObjectInfo, Progress } from '../drivers/driver.ts'
 import type { StepFacts } from '../ledger/operation-results.ts'
 import type { Clock } from '../model/clock.ts'
-import { HoldfastError } from '../model/errors.ts'
+import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { DetachProof, WorkOrder } from '../model/node-protocol.ts'
 import { deadline } from './deadline.ts'
 import type { FilesystemType } from './filesystems.ts'
+import { Gatherings } from './gatherings.ts'
 import type { Hands, ObjectRef } from './hands.ts'
 import type { NodePools } from './pools.ts'
 
@@ -29,9 +30,11 @@ export class Steps {
   readonly #parts: StepsParts
   /** Imports that found their object in use by somebody else: what is attached then is not ours to detach. */
   readonly #foreign = new Set<string>()
+  readonly #gatherings: Gatherings
 
   constructor(parts: StepsParts) {
     this.#parts = parts
+    this.#gatherings = new Gatherings(parts.clock)
   }
 
   /** Does a step. @throws what went wrong, coded; what is half done then is for `letGo` and the next attempt */
@@ -87,7 +90,7 @@ export class Steps {
     if (source === undefined) throw new HoldfastError('internal', 'a copy without a source')
     this.#parts.leased()
     if (order.recreate) await this.#remove(order, signal)
-    await this.#fromStill(source, signal, async () => {
+    await this.#fromStill(source, signal, alone(), async () => {
       this.#parts.leased()
       this.#known(order, await driver.copy(target, source.object, object(order), 'volume', progress, signal))
     })
@@ -106,26 +109,53 @@ export class Steps {
     const source = order.source
     if (source === undefined) throw new HoldfastError('internal', 'a snapshot without a source')
     this.#parts.leased()
-    if (order.recreate) await this.#remove(order, signal)
-    await this.#fromStill(source, signal, async () => {
-      this.#parts.leased()
-      this.#known(order, await driver.copy(target, source.object, object(order), 'snapshot', progress, signal))
+    await this.#inStep(order, async (arrive) => {
+      if (order.recreate) await this.#remove(order, signal)
+      await this.#fromStill(source, signal, arrive(signal), async () => {
+        this.#parts.leased()
+        this.#known(order, await driver.copy(target, source.object, object(order), 'snapshot', progress, signal))
+      })
     })
     return this.facts(order)
+  }
+
+  /** With the others that are to be of the same moment, if there are any. */
+  async #inStep(
+    { together }: WorkOrder,
+    work: (arrive: (signal: AbortSignal) => (point: string) => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    if (together === undefined) return work(alone)
+    const { id, size } = together
+    try {
+      await work((signal) => (point) => this.#gatherings.meet(id, point, size, signal))
+    } catch (thrown) {
+      this.#gatherings.fail(id, asHoldfastError(thrown).message)
+      throw thrown
+    }
   }
 
   /**
    * Copies from a volume while nothing writes to it: in line with mounts, and frozen where it is mounted here.
    * @throws snapshot_needs_idle
    */
-  #fromStill<T>({ volumeId, idleOnly, object }: Source, signal: AbortSignal, copy: () => Promise<T>): Promise<T> {
+  #fromStill<T>(
+    { volumeId, idleOnly, object }: Source,
+    signal: AbortSignal,
+    arrive: (point: string) => Promise<void>,
+    copy: () => Promise<T>,
+  ): Promise<T> {
     if (volumeId === undefined) return copy()
-    return this.#parts.locks.exclusive(volumeId, (mountedAt, inUse) => {
+    return this.#parts.locks.exclusive(volumeId, async (mountedAt, inUse) => {
       if (idleOnly === true && inUse) {
         const text = `object ${object} is in use here, and this pool copies byte by byte: that needs it idle`
         throw new HoldfastError('snapshot_needs_idle', text)
       }
-      return this.#parts.hands.frozen(mountedAt, signal, copy)
+      // each has its volume to itself before the first one is stopped: users wait no longer than they must
+      await arrive('held')
+      return this.#parts.hands.frozen(mountedAt, signal, async () => {
+        await arrive('still')
+        return copy()
+      })
     })
   }
 
@@ -249,6 +279,11 @@ export class Steps {
       if (mountedAt !== undefined) await this.#parts.hands.thawSurely(mountedAt)
     })
   }
+}
+
+/** Nobody is waited for. */
+function alone(): () => Promise<void> {
+  return () => Promise.resolve()
 }
 
 function ref(order: WorkOrder): ObjectRef {

@@ -61,7 +61,9 @@ function eligible(state: LedgerState, operation: Operation, nodeId: string): Nod
   if (operation.step === 'fence' && !canFence(state, operation, node)) return undefined
   const pinned = operation.pinnedTo === node.id
   if (node.cordoned && !pinned) return undefined
-  if (state.operationsByNode.get(node.id).size >= OPERATIONS_PER_NODE) return undefined
+  // those that wait for each other have to run together
+  const together = operation.detail.together !== undefined
+  if (!together && state.operationsByNode.get(node.id).size >= OPERATIONS_PER_NODE) return undefined
   if (freeOf(state, nodeAttachments(node.id)) < newAttachments(state, operation, node.id)) return undefined
   return node
 }

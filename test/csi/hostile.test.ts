@@ -50,6 +50,15 @@ test.each(['%2Frun%2Fholdfast%2Fcsi.sock', 'localhost', '[::]:0'])('the authorit
   expect(requests).toEqual(['v1'])
 })
 
+// Node's HTTP/2 allows neither. Old clients in Go sent such.
+test.each(['', '/run/csi.sock'])('the authority "%s" is refused, without an answer', async (authority) => {
+  const all = await served()
+  const answer = await rawCall(all.path, STAGE, frame(Buffer.alloc(0)), { ':authority': authority })
+  expect(answer).toMatchObject({ status: undefined })
+  expect(all.requests).toEqual([])
+  await stillServes(all)
+})
+
 test.each<[what: string, body: Buffer, status: string]>([
   ['a field that ends too early', frame(Buffer.from([0x0a, 200, 1])), '3'],
   ['a wire type that there is not', frame(Buffer.from([0x0f])), '3'],

@@ -109,6 +109,43 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('an object that 
     expect(sha256(file)).toBe(before)
     expect(cluster.leftovers()).toEqual(tidy(0))
   })
+
+  /** What a program that stands still at the gate is about to work on. */
+  const deviceOf = (pid: number) => /\/dev\/loop\d+/.exec(readFileSync(`/proc/${pid}/cmdline`, 'latin1'))?.[0] ?? ''
+
+  test('nothing, but whose device became the one of something else, is made again, and the other is left as it is', async () => {
+    const other = join(cluster.dir, 'other.img')
+    writeFileSync(other, '')
+    truncateSync(other, 32 * MIB)
+    tool('mkfs.ext4', '-q', other)
+    const before = sha256(other)
+    const made = cluster.addVolume('reused', { pool: EXT4 })
+    const looking = await cluster.gate?.catch('blkid', '/dev/loop', () => made)
+    const device = deviceOf(looking ?? 0)
+    tool('losetup', '--detach', device)
+    tool('losetup', device, other)
+    try {
+      signal(looking ?? 0, 'SIGCONT')
+      expect(await made).toMatchObject({ state: 'available' })
+      putData(await node.mount('reused', ONE))
+      await node.unmount('reused', ONE)
+    } finally {
+      tool('losetup', '--detach', device)
+    }
+    expect(sha256(other)).toBe(before)
+    expect(cluster.leftovers()).toEqual(tidy(0))
+  })
+
+  test('nothing, and is detached under mkfs, is made again', async () => {
+    const made = cluster.addVolume('detached', { pool: EXT4 })
+    const making = await cluster.gate?.catch('mkfs.ext4', '/dev/loop', () => made)
+    tool('losetup', '--detach', deviceOf(making ?? 0))
+    signal(making ?? 0, 'SIGCONT')
+    expect(await made).toMatchObject({ state: 'available' })
+    putData(await node.mount('detached', ONE))
+    await node.unmount('detached', ONE)
+    expect(cluster.leftovers()).toEqual(tidy(0))
+  })
 })
 
 needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs', 'mkfs.btrfs').describe('copies', () => {

@@ -10,7 +10,14 @@ import { ShownNode } from './show-nodes.ts'
 import { ShownOperation } from './show-operations.ts'
 import { ShownPool } from './show-pools.ts'
 import { ShownRole } from './show-roles.ts'
-import { ShownAttachment, ShownGroup, ShownHold, ShownSnapshot, ShownVolume } from './show-volumes.ts'
+import {
+  ShownAttachment,
+  ShownGroup,
+  ShownHold,
+  ShownSnapshot,
+  ShownSnapshotGroup,
+  ShownVolume,
+} from './show-volumes.ts'
 
 // the hash of a secret is nobody's business
 const { hash: _, ...tokenFields } = Token.properties
@@ -40,6 +47,7 @@ export const COMPONENTS = {
   Volume: ShownVolume,
   Group: ShownGroup,
   Snapshot: ShownSnapshot,
+  SnapshotGroup: ShownSnapshotGroup,
   Attachment: ShownAttachment,
   Operation: ShownOperation,
   Profile: shownSchema(Profile),

@@ -1,9 +1,9 @@
 import { Type } from 'typebox'
 import type { LedgerState } from '../../ledger/state.ts'
-import { MAX_GROUP } from '../../ledger/volume-create.ts'
+
 import { HoldfastError } from '../../model/errors.ts'
 import { Name } from '../../model/fields.ts'
-import { Group, type Volume } from '../../model/volume.ts'
+import { Group, MAX_GROUP, type Volume } from '../../model/volume.ts'
 import { type Caller, mayUse, OWN, READ_OWNED } from './caller.ts'
 import { ref } from './components.ts'
 import { find } from './find.ts'

@@ -13,6 +13,7 @@ import { OPERATION_ROUTES } from './routes-operations.ts'
 import { POOL_ROUTES } from './routes-pools.ts'
 import { PROFILE_ROUTES } from './routes-profiles.ts'
 import { ROLE_ROUTES } from './routes-roles.ts'
+import { SNAPSHOT_GROUP_ROUTES } from './routes-snapshot-groups.ts'
 import { SNAPSHOT_ROUTES } from './routes-snapshots.ts'
 import { SYSTEM_ROUTES } from './routes-system.ts'
 import { TOKEN_ROUTES } from './routes-tokens.ts'
@@ -29,6 +30,7 @@ export const ROUTES: readonly Route[] = [
   ...VOLUME_ROUTES,
   ...GROUP_ROUTES,
   ...SNAPSHOT_ROUTES,
+  ...SNAPSHOT_GROUP_ROUTES,
   ...ATTACHMENT_ROUTES,
   ...OPERATION_ROUTES,
   ...EVENT_ROUTES,

@@ -3,7 +3,7 @@ import type { LedgerState } from '../../ledger/state.ts'
 import { Attachment } from '../../model/attachment.ts'
 import { Id } from '../../model/fields.ts'
 import { Hold, holdRemainder } from '../../model/hold.ts'
-import { Group, Snapshot, Volume } from '../../model/volume.ts'
+import { Group, Snapshot, SnapshotGroup, Volume } from '../../model/volume.ts'
 import { shownSchema, withTimes } from './rest-schema.ts'
 
 const Name = Type.String()
@@ -78,6 +78,55 @@ export function showSnapshot(state: LedgerState, snapshot: Snapshot): unknown {
     pool: state.get('pool', snapshot.poolId)?.name ?? snapshot.poolId,
     operations: [...state.operationsBySubject.get(snapshot.id)],
   }
+}
+
+export const ShownSnapshotGroup = shownSchema(
+  Type.Object({
+    ...SnapshotGroup.properties,
+    /** `complete`: all of them are there. `failed`: they go, because one could not be made. */
+    state: Type.Union([
+      Type.Literal('pending'),
+      Type.Literal('complete'),
+      Type.Literal('failed'),
+      Type.Literal('deleting'),
+    ]),
+    reason: Type.Optional(Type.String()),
+    snapshots: Type.Array(
+      Type.Object({
+        id: Id,
+        name: Name,
+        volumeId: Id,
+        state: Snapshot.properties.state,
+        sizeMiB: Snapshot.properties.sizeMiB,
+      }),
+    ),
+    createdAt: Snapshot.properties.createdAt,
+  }),
+)
+
+/** @param members at least one */
+export function showSnapshotGroup(_state: LedgerState, members: readonly Snapshot[]): unknown {
+  const [first] = members
+  const states = members.map((each) => each.state)
+  const fault = members.find((each) => each.fault !== undefined)?.fault
+  const whole = members.length === first?.group?.size
+  const state =
+    fault !== undefined
+      ? 'failed'
+      : states.includes('deleting') || !whole
+        ? 'deleting'
+        : states.every((each) => each === 'available')
+          ? 'complete'
+          : 'pending'
+  const snapshots = members.map(({ id, name, volumeId, state: now, sizeMiB }) => ({
+    id,
+    name,
+    volumeId,
+    state: now,
+    sizeMiB,
+  }))
+  const reason = fault === undefined ? {} : { reason: fault.message }
+  return withTimes({ ...first?.group, state, ...reason, snapshots, createdAt: first?.createdAt })
 }
 
 export const ShownHold = shownSchema(

@@ -110,7 +110,8 @@ export async function answerSlowWork<T>(call: Call<unknown, unknown, unknown>, w
   return { status: done, body: { [noun]: ended.body } }
 }
 
-function throwIfFailed(
+/** @throws the fault of work that failed */
+export function throwIfFailed(
   operation: Operation | undefined,
   standing: Fault | undefined,
   data: Record<string, unknown>,

@@ -101,16 +101,20 @@ function split(words: readonly string[]): { flags: Given[]; others: string[] } {
 }
 
 function readFlag(word: string, next: string | undefined): Given & { readonly took: boolean } {
-  const [, name = '', written] = /^--([^=]*)(?:=(.*))?$/s.exec(word) ?? []
-  const known = Object.hasOwn(FLAGS, name) ? FLAGS[name] : undefined
-  if (known === undefined) {
-    const near = nearest(word.replace(/^-+/, '').replace(/=.*$/s, ''), Object.keys(FLAGS))
-    throw usage(`there is no flag ${quote(word)}${near === undefined ? '' : `; did you mean --${near}?`}`)
-  }
+  const equals = word.indexOf('=')
+  const name = word.slice(2, equals === -1 ? undefined : equals)
+  const written = equals === -1 ? undefined : word.slice(equals + 1)
+  const known = word.startsWith('--') && Object.hasOwn(FLAGS, name) ? FLAGS[name] : undefined
+  if (known === undefined) throw unknownFlag(word)
   if (known.takes === 'nothing' || written !== undefined) return { name, value: written, took: false }
   // a forgotten value must not swallow the flag after it
   if (next === undefined || next.startsWith('--')) throw usage(`--${name} needs a value: --${name}=…`)
   return { name, value: next, took: true }
+}
+
+function unknownFlag(word: string): Error {
+  const near = nearest(word.replace(/^-+/, '').replace(/=.*$/s, ''), Object.keys(FLAGS))
+  return usage(`there is no flag ${quote(word)}${near === undefined ? '' : `; did you mean --${near}?`}`)
 }
 
 function checkCommand(word: string): Command {

@@ -30,6 +30,7 @@ export class Commands {
   async run(): Promise<string> {
     const { plugin, asked } = this.#parts
     try {
+      if (asked.command === 'mount') return await this.#mount()
       await plugin.activate()
       return await this.#command()
     } catch (thrown) {
@@ -45,8 +46,6 @@ export class Commands {
         return this.#create()
       case 'remove':
         return this.#remove()
-      case 'mount':
-        return this.#mount()
       case 'unmount':
         return this.#unmount()
       case 'path':
@@ -72,7 +71,7 @@ export class Commands {
 
   /** Also where it is mounted already: the isolator of Mesos asks once for every container. */
   async #mount(): Promise<string> {
-    const found = await this.#findPatiently()
+    const found = await this.#findAtOnce()
     if (this.#makes(found)) await this.#make()
     const { Mountpoint: path } = await this.#ask('Mount')
     if (typeof path !== 'string' || !/^\/[^\n\r]*$/.test(path)) {
@@ -155,6 +154,20 @@ export class Commands {
       if (thrown.status === 404) return { is: 'unknown' }
       throw thrown
     }
+  }
+
+  /**
+   * The handshake comes first only where it tells something: a plugin that shows a volume is a volume driver. Every
+   * container waits for this.
+   */
+  async #findAtOnce(): Promise<Found> {
+    const found = await this.#find().catch((thrown) => {
+      if (thrown instanceof Refused) return undefined
+      throw thrown
+    })
+    if (found?.is === 'there') return found
+    await this.#parts.plugin.activate()
+    return this.#findPatiently()
   }
 
   async #findPatiently(): Promise<Found> {

@@ -26,6 +26,8 @@ export class AnswerReader {
   #head: { readonly status: number; readonly body: Body } | undefined
   readonly #parts: Buffer[] = []
   #size = 0
+  /** Whether another call may follow on the same connection, once the answer is complete. */
+  keepsOpen = false
 
   /** @returns the answer when it is complete @throws NotHttp */
   push(bytes: Buffer): Answer | undefined {
@@ -52,11 +54,12 @@ export class AnswerReader {
       }
       const [first = '', ...lines] = this.#rest.toString('latin1', 0, end).split('\r\n')
       this.#rest = this.#rest.subarray(end + HEAD_END.length)
-      const status = Number(/^HTTP\/1\.\d (\d{3})(?: |$)/.exec(first)?.[1] ?? Number.NaN)
-      if (Number.isNaN(status)) throw new NotHttp()
+      const status = statusOf(first)
       // 100 Continue and the like come before the answer
       if (status < 200) continue
-      this.#head = { status, body: bodyOf(status, lines) }
+      const headers = headersOf(lines)
+      this.#head = { status, body: bodyOf(status, headers) }
+      this.keepsOpen = first.startsWith('HTTP/1.1') && headers.get('connection')?.toLowerCase() !== 'close'
       if (this.#head.body.kind !== 'chunked') this.#keep(this.#rest)
       return true
     }
@@ -103,15 +106,25 @@ function looksLikeHttp(bytes: Buffer): boolean {
   return 'HTTP/1.'.startsWith(bytes.toString('latin1', 0, 7))
 }
 
-function bodyOf(status: number, lines: readonly string[]): Body {
-  if (status === 204 || status === 304) return { kind: 'length', length: 0 }
-  const headers = new Map(
+/** `HTTP/1.1 200 OK`, the reason may be missing. @throws NotHttp */
+function statusOf(line: string): number {
+  const status = Number(line.slice(9, 12))
+  if (line.startsWith('HTTP/1.') && line[8] === ' ' && status >= 100 && status <= 999) return status
+  throw new NotHttp()
+}
+
+function headersOf(lines: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(
     lines.map((line) => {
       const colon = line.indexOf(':')
       return [line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim()]
     }),
   )
-  if (/\bchunked$/i.test(headers.get('transfer-encoding') ?? '')) return { kind: 'chunked' }
+}
+
+function bodyOf(status: number, headers: ReadonlyMap<string, string>): Body {
+  if (status === 204 || status === 304) return { kind: 'length', length: 0 }
+  if (headers.get('transfer-encoding')?.toLowerCase().endsWith('chunked') === true) return { kind: 'chunked' }
   const length = headers.get('content-length')
   if (length === undefined) return { kind: 'until the end' }
   if (!/^\d{1,12}$/.test(length) || Number(length) > MAX_BODY) throw new NotHttp()

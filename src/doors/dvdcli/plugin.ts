@@ -2,7 +2,7 @@ import { quote } from '../../model/units.ts'
 import { type Endpoint, locate, nearDriver, type PluginDirectories } from './discovery.ts'
 import { failed, oneLine } from './failure.ts'
 import type { Answer } from './http-answer.ts'
-import { exchange, Unanswered } from './wire.ts'
+import { Connection, Unanswered } from './wire.ts'
 
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 1000
@@ -33,6 +33,8 @@ export interface PluginParts {
 /** A Docker volume plugin, as a caller without mount IDs sees it (Docker before 1.12). */
 export class Plugin {
   readonly #parts: PluginParts
+  #endpoint: Endpoint | undefined
+  #connection: Connection | undefined
 
   constructor(parts: PluginParts) {
     this.#parts = parts
@@ -59,8 +61,8 @@ export class Plugin {
     let since: number | undefined
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       try {
-        waitingFor(`${path.slice(1)} of driver ${quote(driver)}`)
-        return replyOf(path, await this.#attempt(path, body))
+        waitingFor(`${path.slice(1)} of driver ${driver}`)
+        return replyOf(path, await this.#attempt(path, body, !repeatable))
       } catch (thrown) {
         if (!(thrown instanceof Unanswered)) throw thrown
         if (thrown.sent && !repeatable) throw brokenOff(path, thrown)
@@ -69,18 +71,22 @@ export class Plugin {
         since = thrown.sent ? now : (since ?? now)
         const left = since + waitMs - now
         if (left <= 0) throw failed(`${thrown.message} (waited ${waitMs / 1000} s)`)
-        waitingFor(`driver ${quote(driver)} to be there`)
+        waitingFor(`driver ${driver} to be there`)
         await sleep(Math.min(pause, left))
       }
     }
   }
 
-  async #attempt(path: string, body: string): Promise<Answer> {
+  async #attempt(path: string, body: string, fresh: boolean): Promise<Answer> {
     const { driver, directories } = this.#parts
-    const endpoint = locate(driver, directories)
+    if (fresh) this.#connection?.close()
+    if (this.#connection?.open === false) this.#connection = undefined
+    const endpoint = this.#connection === undefined ? locate(driver, directories) : this.#endpoint
     if (endpoint === undefined) throw new Unanswered(false, this.#notFound())
+    this.#endpoint = endpoint
     try {
-      return await exchange(endpoint, path, body)
+      this.#connection ??= await Connection.to(endpoint)
+      return await this.#connection.call(path, body)
     } catch (thrown) {
       if (!(thrown instanceof Unanswered)) throw thrown
       throw new Unanswered(

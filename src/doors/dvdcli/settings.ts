@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { nearest } from '../../model/near.ts'
 import { quote } from '../../model/units.ts'
 import type { PluginDirectories } from './discovery.ts'
@@ -60,11 +60,11 @@ function nonEmpty(text: string | undefined): string | undefined {
 
 /** @param mustExist somebody has named the file */
 function fromFile(file: string, mustExist: boolean): Values {
+  if (!mustExist && !existsSync(file)) return {}
   let text: string
   try {
     text = readFileSync(file, 'utf8')
   } catch (thrown) {
-    if (!mustExist && (thrown as NodeJS.ErrnoException).code === 'ENOENT') return {}
     throw usage(`${file} cannot be read: ${(thrown as Error).message}`)
   }
   let values: unknown

@@ -20,35 +20,83 @@ const ABSENT: ReadonlySet<unknown> = new Set([
   ...['ENOTFOUND', 'EAI_AGAIN'],
 ])
 
+interface Running {
+  readonly reader: AnswerReader
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: Error) => void
+}
+
 /**
- * One call of the Docker plugin protocol (docker/cli docs/extend/plugin_api.md): a POST on a connection of its own.
- * There is no time limit. @throws Unanswered, or Failure for what no repeating helps
+ * A connection to a plugin, for one call after the other. A call is a POST of JSON (docker/cli
+ * docs/extend/plugin_api.md). There is no time limit.
  */
-export async function exchange(endpoint: Endpoint, path: string, body: string): Promise<Answer> {
-  const socket = await open(endpoint)
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const reader = new AnswerReader()
-  const broken = (why: string) => reject(new Unanswered(true, why))
-  const read = (step: () => Answer | undefined) => {
+export class Connection {
+  readonly #endpoint: Endpoint
+  readonly #socket: Socket
+  #running: Running | undefined
+  /** Whether another call may be made. */
+  open = true
+
+  private constructor(endpoint: Endpoint, socket: Socket) {
+    this.#endpoint = endpoint
+    this.#socket = socket
+    socket.on('data', (bytes: Buffer) => this.#read((reader) => reader.push(bytes)))
+    socket.on('error', (error) => this.#broken(error.message))
+    socket.on('close', () => {
+      this.#read((reader) => reader.end())
+      this.#broken('the connection was closed')
+    })
+  }
+
+  /** @throws Unanswered when nobody listens there, Failure for what no repeating helps */
+  static async to(endpoint: Endpoint): Promise<Connection> {
+    const [socket, ready] = endpoint.kind === 'unix' ? [connect(endpoint.path), 'connect'] : await dial(endpoint)
+    await new Promise((resolve, reject) => {
+      socket.once('error', (error: NodeJS.ErrnoException) => reject(notReached(endpoint, error)))
+      socket.once(ready, resolve)
+    })
+    return new Connection(endpoint, socket)
+  }
+
+  /** @throws Unanswered, or Failure when what comes is not HTTP */
+  call(path: string, body: string): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#running = { reader: new AnswerReader(), resolve, reject }
+      this.#socket.write(request(this.#endpoint, path, body))
+    })
+  }
+
+  close(): void {
+    this.open = false
+    this.#socket.destroy()
+  }
+
+  #read(step: (reader: AnswerReader) => Answer | undefined): void {
+    const running = this.#running
+    if (running === undefined) return
     try {
-      const answer = step()
-      if (answer !== undefined) resolve(answer)
+      const answer = step(running.reader)
+      if (answer === undefined) return
+      this.#running = undefined
+      if (!running.reader.keepsOpen) this.close()
+      running.resolve(answer)
     } catch (thrown) {
-      reject(thrown instanceof NotHttp ? failed(`${showEndpoint(endpoint)} does not speak HTTP`) : thrown)
+      if (!(thrown instanceof NotHttp)) throw thrown
+      this.close()
+      running.reject(failed(`${showEndpoint(this.#endpoint)} does not speak HTTP`))
     }
   }
-  socket.on('data', (bytes: Buffer) => read(() => reader.push(bytes)))
-  socket.on('error', (error) => broken(error.message))
-  socket.on('close', () => {
-    read(() => reader.end())
-    broken('the connection was closed')
-  })
-  socket.write(request(endpoint, path, body))
-  try {
-    return await promise
-  } finally {
-    socket.destroy()
+
+  #broken(why: string): void {
+    this.close()
+    this.#running?.reject(new Unanswered(true, why))
+    this.#running = undefined
   }
+}
+
+function notReached(endpoint: Endpoint, { code = '', message }: NodeJS.ErrnoException): Error {
+  if (ABSENT.has(code)) return new Unanswered(false, code)
+  return failed(`${showEndpoint(endpoint)} is not reached: ${message}`)
 }
 
 /** Docker sends no Content-Type, and plugins don't look at Host. */
@@ -60,30 +108,11 @@ function request(endpoint: Endpoint, path: string, body: string): string {
     'User-Agent: dvdcli',
     'Accept: application/vnd.docker.plugins.v1.2+json',
     `Content-Length: ${Buffer.byteLength(body)}`,
-    'Connection: close',
   ]
   return `${lines.join('\r\n')}\r\n\r\n${body}`
 }
 
-async function open(endpoint: Endpoint): Promise<Socket> {
-  const [socket, ready] = await dial(endpoint)
-  const { promise, resolve, reject } = Promise.withResolvers<Socket>()
-  const refused = (error: NodeJS.ErrnoException) => {
-    const { code = 'unknown error', message } = error
-    reject(
-      ABSENT.has(code) ? new Unanswered(false, code) : failed(`${showEndpoint(endpoint)} is not reached: ${message}`),
-    )
-  }
-  socket.once('error', refused)
-  socket.once(ready, () => {
-    socket.off('error', refused)
-    resolve(socket)
-  })
-  return promise
-}
-
-async function dial(endpoint: Endpoint): Promise<[Socket, string]> {
-  if (endpoint.kind === 'unix') return [connect(endpoint.path), 'connect']
+async function dial(endpoint: Exclude<Endpoint, { kind: 'unix' }>): Promise<[Socket, string]> {
   const { host, port } = endpoint
   if (endpoint.kind === 'tcp') return [connect({ host, port }), 'connect']
   // only here: it takes long to load

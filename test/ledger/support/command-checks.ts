@@ -65,6 +65,7 @@ const TAKING: ReadonlySet<Command['kind']> = new Set([
   'group.create',
   'volume.resize',
   'snapshot.create',
+  'snapshot.group',
   'attachment.claim',
   'operation.assign',
   'provider.bandwidth',

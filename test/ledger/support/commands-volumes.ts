@@ -100,6 +100,19 @@ export const VOLUMES: Own = {
     name: world.random.pick(['s1', 's2', 's3', 's4', 's5', '.']),
     labels: {},
   }),
+  'snapshot.group': (world) => ({
+    kind: 'snapshot.group',
+    name: world.random.pick(['g1', 'g2', '.']),
+    members: Array.from({ length: world.random.int(1, 3) }, (_, index) => ({
+      volumeId: world.id('volume', (each) => each.state === 'available'),
+      name: `${world.random.pick(['g1', 'g2', 'g3'])}-${index}`,
+    })),
+    labels: {},
+  }),
+  'snapshot.delete-group': (world) => ({
+    kind: 'snapshot.delete-group',
+    groupId: world.some('snapshot', (each) => each.group !== undefined)?.group?.id ?? 'group-none',
+  }),
   'snapshot.delete': (world) => ({
     kind: 'snapshot.delete',
     snapshotId: world.id('snapshot', (each) => world.state.operationsBySubject.get(each.id).size === 0),

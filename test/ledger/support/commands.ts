@@ -30,6 +30,8 @@ const WEIGHTS: Partial<Record<Command['kind'], number>> = {
   'volume.import': 3,
   'volume.release': 2,
   'snapshot.create': 6,
+  'snapshot.group': 4,
+  'snapshot.delete-group': 1,
   'snapshot.delete': 3,
   'attachment.claim': 22,
   'attachment.unclaim': 12,

@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import type { OperationStatus, Resource } from '../../../src/mesos/resource.ts'
+import { loopsUnder } from '../../e2e/support/node-cleanup.ts'
 import { needs } from '../../support/missing.ts'
 import { until } from '../../support/until.ts'
 import { normal, recording } from '../double/recording.ts'
@@ -8,6 +10,7 @@ import { idOf, newId } from './support/client.ts'
 import {
   create,
   createDisk,
+  destroyDisk,
   isRaw,
   launch,
   part,
@@ -123,6 +126,40 @@ needed.describe('several roles, several pools, and block devices', () => {
     const wrong = await client.ended(task)
     const recorded = recording<{ state: string; message: string }>('moving/q5-task-block-volume')
     expect([wrong.state, wrong.message]).toEqual([recorded.state, recorded.message])
+  })
+
+  needed.test('a BLOCK disk is attached for as long as its task runs, and destroyed by its framework', async () => {
+    const client = await world.client({ roles: ['blk'] })
+    const agent = world.agent(1)
+    const before = await world.usedMiB('block')
+    const wish = { pool: 'block', sizeMiB: 50, profile: 'blockdev', target: 'BLOCK' } as const
+    const diskId = idOf(await client.made(agent, wish))
+    expect(await world.volume(diskId)).toMatchObject({ fs: 'raw', mesos: { target: 'BLOCK' }, attachments: [] })
+    const devices = () => loopsUnder(world.dir.path, 'hf-').filter(({ file }) => file.includes(diskId))
+    expect(devices()).toEqual([])
+
+    const end = join(world.dir.path, `${diskId}.end`)
+    const task = await client.running(agent, diskId, `while test ! -e ${end}; do sleep 0.05; done`)
+    expect(devices()).toHaveLength(1)
+    const users = (await world.volume(diskId)).attachments.flatMap((each) => each.users)
+    expect(users).toMatchObject([{ door: 'mesos' }])
+    world.touch(end)
+    expect((await client.ended(task)).state).toBe('TASK_FINISHED')
+    await until(() => devices().length === 0, { what: 'the device to be detached', deadlineMs: 20_000 })
+
+    const made = await client.disk(agent, diskId)
+    const early = { what: 'the disk to be destroyable', deadlineMs: 20_000 }
+    const destroyed = await until(async () => {
+      const { hand, found } = await client.disk(agent, diskId)
+      const status = await client.operate(hand, [destroyDisk(newId('d'), found)])
+      return status.state === 'OPERATION_FINISHED' ? status : undefined
+    }, early)
+    const [back] = destroyed.converted_resources ?? []
+    expect(back).toMatchObject({ scalar: { value: 50 }, reservations: made.found.reservations })
+    expect(back?.disk?.source).toMatchObject({ type: 'RAW' })
+    await expect(world.volume(diskId)).rejects.toMatchObject({ code: 'not_found' })
+    expect(await world.usedMiB('block')).toBe(before)
+    await client.exactly(agent, 'block', 200 - before)
   })
 
   needed.test('q5b: CREATE and LAUNCH on a BLOCK disk in one ACCEPT fail both, and nothing dies', async () => {
