@@ -27,7 +27,7 @@ export function failed(
     if (volume.mesos?.home !== undefined && operation.kind === 'provision') startDelete(tx, tx.need('volume', id))
   } else if (operation.kind === 'snapshot') {
     const snapshot = tx.put('snapshot', { ...tx.need('snapshot', id), state: 'error', fault })
-    unmakeGroup(tx, snapshot)
+    if (snapshot.group !== undefined) unmakeGroup(tx, startSnapshotDelete(tx, snapshot))
   } else if (operation.kind === 'grow') {
     revertGrow(tx, operation, facts.sizeMiB)
   }
@@ -81,7 +81,7 @@ function end(
   })
 }
 
-/** One of several that were to be of one moment is not made: then none is. The one that failed says why. */
+/** One of several that were to be of one moment is not made: then none is. */
 function unmakeGroup(tx: Transaction, { id, group }: Snapshot): void {
   if (group === undefined) return
   for (const other of tx.state.all('snapshot').values()) {

@@ -67,6 +67,8 @@ export function finishStep(
     case 'snapshot': {
       const snapshot = tx.need('snapshot', operation.subject.id)
       tx.put('snapshot', { ...snapshot, ...handle(facts), state: 'available' })
+      // another of the same moment could not be made: then this one is not wanted either
+      if (snapshot.group !== undefined && operation.cancelRequested) return cancelled(tx, operation)
       return succeeded(tx, operation, { snapshot: snapshot.name })
     }
     case 'delete-snapshot': {

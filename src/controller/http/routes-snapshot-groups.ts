@@ -151,8 +151,9 @@ async function answerMade(call: Call<unknown, { wait?: number }, unknown>, made:
     return { operations, body: showSnapshotGroup(state, now(state)) }
   })
   if (ended === undefined) return call.read((state) => ({ status: 202, body: showSnapshotGroup(state, now(state)) }))
+  // one fails, and the others because of it
   const failed =
-    ended.operations.find(({ state }) => state === 'failed') ??
+    ended.operations.find(({ state, fault }) => state === 'failed' && fault?.code !== 'interrupted') ??
     ended.operations.find(({ state }) => state !== 'succeeded')
   throwIfFailed(failed, undefined, { group: ended.body })
   return { status: 201, body: ended.body }
