@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createDockerDoor } from '../doors/docker/door.ts'
 import { createLocalDoor } from '../doors/local/local-door.ts'
-import { createLoopDriver } from '../drivers/loop.ts'
+import type { Driver } from '../drivers/driver.ts'
 import { HoldfastError } from '../model/errors.ts'
 import { nodeCredential } from '../node/credential.ts'
 import { NodeDaemon } from '../node/daemon.ts'
@@ -20,6 +20,7 @@ import { endSurvivors } from '../programs/survivors.ts'
 import { systemClock } from '../runtime/system-clock.ts'
 import { prepareDirectory } from '../store/sqlite/directory.ts'
 import { DirectoryLock } from '../store/sqlite/lock.ts'
+import { nodeDrivers } from './node-drivers.ts'
 import { VERSION } from './version.ts'
 
 export interface DockerDoorOptions {
@@ -52,6 +53,8 @@ export interface NodeOptions {
   readonly docker?: DockerDoorOptions | undefined
   /** Unix socket for other processes of this machine, such as the provider for Mesos. */
   readonly socket?: string | undefined
+  /** Puts something between the node and a driver: a test makes its calls fail. */
+  readonly wrapDriver?: (driver: Driver) => Driver
   readonly log: Logger
 }
 
@@ -97,8 +100,8 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
   const journal = new SqliteJournal(join(directory, 'journal.db'))
   closers.push(() => journal.close())
   const filesystems = createFilesystemTools({ programs, scratchDirectory, ownRoots: [mountRoot] })
-  const loop = createLoopDriver({ programs, filesystems })
-  closers.push(() => loop.close())
+  const drivers = nodeDrivers({ programs, filesystems, directory: join(directory, 'drivers') })
+  for (const driver of drivers) closers.push(() => driver.close())
   const token = await joinOnce(options, directory, machine)
   const link = new HttpLink({ api: options.api, token, ca: options.ca })
   closers.push(() => link.close())
@@ -111,7 +114,7 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
     filesystems,
     watchdog,
     clock: systemClock,
-    drivers: new Map([[loop.name, loop]]),
+    drivers: new Map(drivers.map((driver) => [driver.name, options.wrapDriver?.(driver) ?? driver])),
     mountPoints: new MountPoints(mountRoot, options.mountRoots),
     bootId: readBootId(),
     machineId: machine,

@@ -37,17 +37,17 @@ export async function makeReadOnly(programs: Programs, device: string, signal: A
   await programs.run('blockdev', ['--setro', device], { signal, deadlineMs: BLOCKDEV_MS })
 }
 
-/** Whether the first and the last MiB are zero: where filesystems, partitions and volume managers write what they are. */
+/** Whether the first MiBs and the last one are zero: there filesystems, partitions and volume managers write what they are. */
 export async function hasBlankEnds(
   programs: Programs,
   { device, bytes }: BlockDevice,
   headMiB: number,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const last = Math.max(0, bytes - MIB)
-  return (
-    (await isZero(programs, device, 0, headMiB * MIB, signal)) && (await isZero(programs, device, last, MIB, signal))
-  )
+  const head = Math.min(bytes, headMiB * MIB)
+  if (!(await isZero(programs, device, 0, head, signal))) return false
+  const tail = Math.min(bytes, MIB)
+  return await isZero(programs, device, bytes - tail, tail, signal)
 }
 
 async function isZero(programs: Programs, device: string, from: number, count: number, signal: AbortSignal) {
