@@ -6,7 +6,9 @@ import { DOCKERD_NEEDS, type Dockerd } from '../support/dockerd.ts'
 import { needs } from '../support/missing.ts'
 import { until } from '../support/until.ts'
 
-const COUNT = 'i=0; while :; do i=$((i+1)); echo $i > /data/new && mv /data/new /data/count; sleep 0.1; done'
+/** It heeds TERM, which Docker sends when it goes and comes; otherwise Docker waits ten seconds for it. */
+const COUNT =
+  'trap exit TERM; i=0; while :; do i=$((i+1)); echo $i > /data/new && mv /data/new /data/count; sleep 0.1; done'
 
 needs(...DOCKERD_NEEDS).describe('crashes around Docker', () => {
   let world: DockerWorld

@@ -10,6 +10,7 @@ import { HttpLink } from '../../../src/node/http-link.ts'
 import { type Disk, makeDisk } from '../../drivers/disk.ts'
 import { type TempDir, tempDir } from '../../support/temp-dir.ts'
 import { until } from '../../support/until.ts'
+import type { Backend } from './backend.ts'
 import { taggedWith } from './node-children.ts'
 import { loopsUnder, mountsUnder, takeBack } from './node-cleanup.ts'
 import { NodeProcess } from './node-daemon.ts'
@@ -20,6 +21,8 @@ export interface ClusterOptions {
   readonly nodes?: readonly string[]
   /** Default 15 s, as in production. */
   readonly leaseMs?: number
+  /** After how long a step is overdue; default as in production, a minute and more. */
+  readonly overdueMs?: number
   readonly node?: Partial<NodeProcessOptions>
   /** Lets a test stop the programs that daemons start. */
   readonly gated?: boolean
@@ -31,6 +34,8 @@ export interface PoolOptions {
   /** The filesystem that the pool's directory is on; by default that of the temporary directory. */
   readonly on?: { readonly type: FilesystemType; readonly sizeMiB: number }
   readonly capacityMiB?: number
+  /** Storage of another kind than a directory; the test disposes of it. */
+  readonly backend?: Pick<Backend, 'driver' | 'settings'>
 }
 
 export interface TestPool {
@@ -140,6 +145,7 @@ export class Cluster {
       insecure: false,
       leaseMs: this.#options.leaseMs ?? 15_000,
       trustClock: true,
+      overdueMs: this.#options.overdueMs,
       log: pino({ level: 'info' }, this.#log),
     })
     const { api, token } = this.#controller
@@ -191,6 +197,14 @@ export class Cluster {
     return this.#link.rest<T>(method, path, body)
   }
 
+  /** The newest thousand events. */
+  async events(): Promise<{ type: string; data: { message?: string } }[]> {
+    const { api = '', token = '' } = this.#controller ?? {}
+    const headers = { accept: 'application/json', authorization: `Bearer ${token}` }
+    const reply = await fetch(`${api}/v1/events?limit=1000`, { headers })
+    return ((await reply.json()) as { items: { type: string; data: { message?: string } }[] }).items
+  }
+
   get<T>(path: string): Promise<T> {
     return this.rest<T>('GET', path)
   }
@@ -218,11 +232,12 @@ export class Cluster {
     const directory = join(disk?.directory ?? this.dir, name.replaceAll('~', '-'))
     const pool = { name, directory, disk }
     this.pools.push(pool)
-    mkdirSync(directory)
+    if (options.backend === undefined) mkdirSync(directory)
+    const { driver, settings } = options.backend ?? { driver: 'loop', settings: { directory } }
     await this.post('/v1/pools', {
       name,
-      driver: 'loop',
-      settings: { directory },
+      driver,
+      settings,
       capacityMiB: options.capacityMiB ?? 100_000,
       fence: options.fence ?? 'driver',
       markOn: this.nodes[0]?.name,

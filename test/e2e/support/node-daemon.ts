@@ -35,6 +35,11 @@ export class NodeProcess {
     return this.#child?.pid ?? 0
   }
 
+  /** Whether its process runs. */
+  get alive(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
   /** What the daemon marks its children with. */
   get tag(): string | undefined {
     const path = join(this.options.state, 'machine-id')

@@ -1,10 +1,16 @@
 /** The program of `NodeProcess`: a node daemon whose doors are the messages of its parent. It ends with its parent. */
 import { pino } from 'pino'
 import { type NodeOptions, runNode } from '../../../src/cli/run-node.ts'
+import type { Driver } from '../../../src/drivers/driver.ts'
 import { asHoldfastError } from '../../../src/model/errors.ts'
 import type { MountRequest } from '../../../src/node/daemon.ts'
+import { type FaultFiles, faultyDriver } from '../../support/faulty-driver.ts'
 
-export type NodeProcessOptions = Omit<NodeOptions, 'log'> & { readonly logFile: string }
+export type NodeProcessOptions = Omit<NodeOptions, 'log' | 'wrapDriver'> & {
+  readonly logFile: string
+  /** Makes calls of its drivers fail. */
+  readonly faults?: FaultFiles
+}
 
 export type NodeCall =
   | { call: 'mount'; request: MountRequest }
@@ -17,10 +23,11 @@ export type NodeMessage =
   | { id: number; value: unknown }
   | { id: number; code: string; message: string }
 
-const { logFile, ...options } = JSON.parse(process.argv[2] ?? '{}') as NodeProcessOptions
+const { logFile, faults, ...options } = JSON.parse(process.argv[2] ?? '{}') as NodeProcessOptions
 process.on('disconnect', () => process.exit(0))
 const log = pino({ level: 'info' }, pino.destination({ dest: logFile, sync: true }))
-const running = await runNode({ ...options, log })
+const wrap = faults === undefined ? {} : { wrapDriver: (driver: Driver) => faultyDriver(driver, faults) }
+const running = await runNode({ ...options, ...wrap, log })
 
 async function perform(asked: NodeCall): Promise<unknown> {
   switch (asked.call) {
