@@ -29,9 +29,10 @@ module.exports = {
       'Programs run commands; who wants them run is not their matter.',
     ),
     onlyUses('csi', ['model'], "The words and the protocol of CSI; what a call does is its door's or driver's matter."),
+    onlyUses('docker-plugin', ['model'], 'The protocol of Docker volume plugins; whoever speaks it decides what for.'),
     onlyUses(
       'drivers',
-      ['csi', 'model', 'programs'],
+      ['csi', 'docker-plugin', 'model', 'programs'],
       'A driver is one file with one interface; it knows only storage.',
     ),
     onlyUses('mesos', ['model'], 'The words and protocols of Mesos; who uses them, and for what, is not their matter.'),

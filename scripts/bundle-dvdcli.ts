@@ -12,7 +12,10 @@ const entry = join(top, 'src/doors/dvdcli/main.ts')
 const target = join(top, 'dist/dvdcli.cjs')
 
 /** Imports that few calls need: they are evaluated when they are first used. */
-const RARE = ['../../model/near.ts', '../../model/units.ts', './help.ts', './version.ts']
+const RARE = [
+  ...['../model/near.ts', '../model/units.ts', '../../model/near.ts', '../../model/units.ts'],
+  ...['./help.ts', './version.ts'],
+]
 
 /** Code by path from the top, each file after those that it imports. */
 const files = new Map<string, string>()

@@ -27,6 +27,8 @@ export interface ControllerOptions {
   readonly leaseMs: number
   /** Trust the wall clock at start, however long the controller was away. */
   readonly trustClock?: boolean
+  /** At most so long may any step run before it is said to be overdue, ms; by default each kind has its own time. */
+  readonly overdueMs?: number | undefined
   /** The Mesos that is shown pools; only with masters somebody looks at them. */
   readonly mesos?: MesosSettings | undefined
   readonly log: Logger
@@ -75,6 +77,7 @@ async function compose(
     newUuid: randomUUID,
     leaseMs: options.leaseMs,
     trustClock: options.trustClock === true,
+    overdueMs: options.overdueMs,
     ...(options.mesos === undefined ? {} : { mesosPrincipal: options.mesos.principal }),
     onState: (state, error) => {
       const why = error === undefined ? {} : { code: error.code, message: error.message }

@@ -44,12 +44,16 @@ export interface NodeOptions {
   readonly mountRoot: string
   /** Directories under which callers may choose a mount point. */
   readonly mountRoots: readonly string[]
+  /** Where drivers' programs are looked for besides the usual directories of the system. */
+  readonly programDirectories?: readonly string[] | undefined
   readonly labels: Readonly<Record<string, string>>
   /** Watchdog device, for pools with `fence: self`. */
   readonly watchdog?: string | undefined
   /** Where the kernel describes its watchdogs. Default `/sys/class/watchdog`. */
   readonly watchdogSysfs?: string | undefined
   readonly leaseMs: number
+  /** How often a pool that is reached is looked at, ms; 10,000 if not given. */
+  readonly probeEveryMs?: number | undefined
   readonly docker?: DockerDoorOptions | undefined
   /** Unix socket for other processes of this machine, such as the provider for Mesos. */
   readonly socket?: string | undefined
@@ -89,7 +93,7 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
   const machine = machineId(directory)
   const survivors = await endSurvivors(machine)
   if (survivors.length > 0) options.log.warn({ event: 'children.survive', pids: survivors })
-  const programs = new Launcher(machine)
+  const programs = new Launcher(machine, options.programDirectories)
   closers.push(() => programs.close())
   mkdirSync(options.mountRoot, { recursive: true, mode: 0o755 })
   // as the kernel's table of mounts has it
@@ -120,6 +124,7 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
     machineId: machine,
     version: VERSION,
     leaseMs: options.leaseMs,
+    probeEveryMs: options.probeEveryMs,
     log: (event, data) => log.info({ event, ...data }),
   })
   if (watchdog !== undefined) closers.push(() => watchdog.close(daemon.reliesOnWatchdog))

@@ -32,6 +32,8 @@ export interface ConductorParts {
   readonly sessions: Sessions
   readonly clock: Clock
   readonly newUuid: () => string
+  /** At most so long may any step run before it is said to be overdue, ms. */
+  readonly overdueMs?: number | undefined
 }
 
 /**
@@ -135,7 +137,7 @@ export class Conductor {
       nodeId: node.id,
       session: node.session,
       uuid: this.#parts.newUuid(),
-      deadlineAt: now + DEADLINE_MS[operation.step],
+      deadlineAt: now + Math.min(DEADLINE_MS[operation.step], this.#parts.overdueMs ?? Number.POSITIVE_INFINITY),
     }
   }
 

@@ -23,6 +23,8 @@ export interface ControllerParts {
   readonly newUuid: () => string
   readonly leaseMs?: number
   readonly trustClock?: boolean
+  /** At most so long may any step run before it is said to be overdue, ms; by default each kind has its own time. */
+  readonly overdueMs?: number | undefined
   /** Principal of all reservations and persistences that Mesos is shown; `holdfast` if not given. */
   readonly mesosPrincipal?: string
   /** Told what an operator should know: stepping down, coming back. */

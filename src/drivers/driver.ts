@@ -94,6 +94,9 @@ export interface Attached {
   readonly readOnly: boolean
 }
 
+/** What an object is to be attached as. Where the backend formats it is a directory in any case. */
+export type ObjectKind = 'device' | 'directory'
+
 /** Progress of a slow call, 0…1. */
 export type Progress = (done: number) => void
 
@@ -122,9 +125,10 @@ export interface Driver {
 
   /**
    * Makes a blank object. If one with this name and size is there it must be blank, and then this succeeds.
+   * @param kind for storage that has both; default `device`
    * @throws storage_full, object_exists (other size or not blank), storage_read_only
    */
-  create(pool: PoolTarget, object: string, sizeMiB: number, signal: AbortSignal): Promise<ObjectInfo>
+  create(pool: PoolTarget, object: string, sizeMiB: number, signal: AbortSignal, kind?: ObjectKind): Promise<ObjectInfo>
 
   /** Whether nothing was ever written to the object, as far as the storage can tell. @throws object_missing */
   isBlank(pool: PoolTarget, object: string, signal: AbortSignal): Promise<boolean>

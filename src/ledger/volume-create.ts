@@ -181,8 +181,8 @@ function checkPool(pool: Pool, request: VolumeRequest): void {
   }
 }
 
-/** A filesystem that each of its writers keeps for itself is destroyed by the second one. */
-function checkAccess(pool: Pool, { fs, access }: VolumeRequest): void {
+/** A filesystem that each of its writers keeps for itself is destroyed by the second one. @throws unsupported */
+export function checkAccess(pool: Pool, { fs, access }: Pick<VolumeRequest, 'fs' | 'access'>): void {
   if (access !== 'many-writers') return
   if (fs === 'directory' && pool.capabilities?.writersMany === true) return
   const why =

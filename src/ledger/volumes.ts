@@ -11,7 +11,7 @@ import { cancelled } from './operation-end.ts'
 import { startOperation } from './operation-start.ts'
 import { about, type Outcome } from './outcome.ts'
 import type { Transaction } from './transaction.ts'
-import type { CreateCommand } from './volume-create.ts'
+import { type CreateCommand, checkAccess } from './volume-create.ts'
 import { removeVolume, volumeFigures } from './volume-end.ts'
 
 export type VolumeCommand =
@@ -52,6 +52,9 @@ export function updateVolume(tx: Transaction, command: Of<'volume.update'>): Out
   const before = tx.need('volume', command.volumeId)
   if (command.set.access !== undefined && tx.state.attachmentsByVolume.get(before.id).size > 0) {
     throw new HoldfastError('in_use', `volume ${before.name} is in use; its access cannot change now`)
+  }
+  if (command.set.access !== undefined) {
+    checkAccess(tx.need('pool', before.poolId), { fs: before.fs, access: command.set.access })
   }
   const volume = tx.put('volume', { ...before, ...command.set })
   return about('volume', volume, 'volume.updated', { ...command.set })

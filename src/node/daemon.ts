@@ -33,6 +33,8 @@ export interface NodeDaemonParts {
   readonly watchdog?: Watchdog | undefined
   /** The lease that the controller gives, in ms: a watchdog must act well within it. */
   readonly leaseMs: number
+  /** How often a pool that is reached is looked at, ms; 10,000 if not given. */
+  readonly probeEveryMs?: number | undefined
   readonly log: (event: string, data: Record<string, unknown>) => void
 }
 
@@ -112,6 +114,7 @@ export class NodeDaemon {
     })
     this.reach = new Reach({
       pools: this.#pools,
+      probeEveryMs: parts.probeEveryMs,
       clock,
       log,
       reportPools: async (pools) => void (await this.#session.call('pools', { pools })),

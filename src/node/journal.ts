@@ -26,6 +26,21 @@ export type OwedEntry =
   | { readonly call: 'release'; readonly body: CallBody<'release'> }
   | { readonly call: 'claim'; readonly body: CallBody<'claim'> }
 
+/** A volume that a caller of the CSI door has staged here, and not unstaged since. */
+export interface StagedEntry {
+  readonly volumeId: string
+  /** Id or name, as the caller has it. */
+  readonly asked: string
+  readonly mode: 'rw' | 'ro'
+  /** What of the volume's capability must be the same when it is asked for again. */
+  readonly wish: string
+  /** Which filesystem, or device, is shown to those who publish it: as the kernel's table of mounts has it. */
+  readonly place?: { readonly root: string; readonly filesystem: string }
+  readonly bootId: string
+  /** Why it is not really here: callers are shown an empty place instead. */
+  readonly moved?: string
+}
+
 /** The pools, and who this node is to the controller. */
 export interface KnownPools {
   readonly installation: string
@@ -45,6 +60,8 @@ export interface JournalEntries {
   term: number
   /** The pools as last told of, under the id `pools`: what is mounted must be managed before the controller is there. */
   pools: KnownPools
+  /** By the path at which they were staged. */
+  staged: StagedEntry
 }
 export type JournalKind = keyof JournalEntries
 

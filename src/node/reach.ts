@@ -15,6 +15,8 @@ const INVENTORY_EVERY_MS = 60_000
 export interface ReachParts {
   readonly pools: NodePools
   readonly clock: Clock
+  /** How often a pool that is reached is looked at, ms; 10,000 if not given. */
+  readonly probeEveryMs?: number | undefined
   readonly reportPools: (reports: PoolReport[]) => Promise<void>
   readonly reportInventory: (inventory: CallBody<'inventory'>) => Promise<void>
   readonly log: (event: string, data: Record<string, unknown>) => void
@@ -72,9 +74,10 @@ export class Reach {
   }
 
   #probeDue(): void {
-    const now = this.#parts.clock.boottime()
+    const { clock, probeEveryMs = PROBE_EVERY_MS } = this.#parts
+    const now = clock.boottime()
     for (const poolId of this.#parts.pools.ids) {
-      const wait = this.#reports.get(poolId)?.ok === true ? PROBE_EVERY_MS : RETRY_EVERY_MS
+      const wait = this.#reports.get(poolId)?.ok === true ? probeEveryMs : RETRY_EVERY_MS
       const last = this.#probedAt.get(poolId)
       if (last === undefined || now - last >= wait) void this.#probe(poolId)
     }

@@ -1,4 +1,4 @@
-import type { Attached, ObjectInfo, Progress } from '../drivers/driver.ts'
+import type { Attached, ObjectInfo, ObjectKind, Progress } from '../drivers/driver.ts'
 import type { StepFacts } from '../ledger/operation-results.ts'
 import type { Clock } from '../model/clock.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
@@ -69,7 +69,7 @@ export class Steps {
 
   async #create(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
     const { driver, target } = this.#parts.pools.access(order.poolId)
-    return this.#known(order, await driver.create(target, object(order), size(order), signal))
+    return this.#known(order, await driver.create(target, object(order), size(order), signal, kind(order)))
   }
 
   async #format(order: WorkOrder, signal: AbortSignal): Promise<StepFacts> {
@@ -78,7 +78,7 @@ export class Steps {
     if (order.recreate) {
       await this.#remove(order, signal)
       this.#parts.leased()
-      this.#known(order, await driver.create(target, object(order), size(order), signal))
+      this.#known(order, await driver.create(target, object(order), size(order), signal, kind(order)))
     }
     await this.#parts.hands.format(ref(order), filesystem(order), uuid(order), signal)
     return this.facts(order)
@@ -298,6 +298,10 @@ function object(order: WorkOrder): string {
 function size(order: WorkOrder): number {
   if (order.sizeMiB === undefined) throw new HoldfastError('internal', `a ${order.step} without a size`)
   return order.sizeMiB
+}
+
+function kind({ fs }: WorkOrder): ObjectKind {
+  return fs === 'directory' ? 'directory' : 'device'
 }
 
 function filesystem(order: WorkOrder): FilesystemType {

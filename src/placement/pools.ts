@@ -14,6 +14,8 @@ import { candidate, fits, type Judgement } from './candidate.ts'
 export type Wish = Omit<VolumeRequest, 'poolId'> & {
   /** Name or id of the only pool that may be taken. */
   readonly pool: string | undefined
+  /** Lists of names or ids; the pool must be in each of them. */
+  readonly pools?: readonly (readonly string[])[]
   /** Labels that the pool must have. */
   readonly poolLabels: Readonly<Record<string, string>>
 }
@@ -101,7 +103,7 @@ function inPool(pool: Pool, wish: Wish): Wish {
 }
 
 function withPool(wish: Wish, pool: Pool): VolumeRequest {
-  const { pool: _, poolLabels: __, ...request } = wish
+  const { pool: _, pools: __, poolLabels: ___, ...request } = wish
   return { ...request, poolId: pool.id }
 }
 
@@ -165,7 +167,7 @@ function checkPool(state: LedgerState, pool: Pool, wish: Wish, taken: Taken): Ju
     text: () => (pool.state === 'active' ? 'takes new volumes' : 'is being drained'),
     change: () => `make pool ${pool.name} active again`,
   })
-  checks.push(...checkLabels(pool, wish), ...checkCapabilities(pool, wish), checkReach(state, pool))
+  checks.push(...checkNamed(pool, wish), ...checkLabels(pool, wish), ...checkCapabilities(pool, wish), checkReach(state, pool))
   return checks
 }
 
@@ -225,6 +227,13 @@ function compareAmount(what: string, unit: string, asked: number, { free, limit,
       ? {}
       : { change: () => `free ${formatCount(asked - free)} ${short} ${where}` }),
   }
+}
+
+function checkNamed(pool: Pool, { pools = [] }: Wish): Judgement[] {
+  return pools.map((allowed) => {
+    const ok = allowed.includes(pool.id) || allowed.includes(pool.name)
+    return { what: 'pools', ok, text: () => (ok ? 'is one of those asked for' : 'is not one of those asked for') }
+  })
 }
 
 function checkLabels(pool: Pool, wish: Wish): Judgement[] {

@@ -97,7 +97,33 @@ export interface VolumeDirectoryOperations {
   renameVolume(directory: string, uuid: string): Promise<void>
 }
 
-export type AllFileOperations = FileOperations & VolumeDirectoryOperations
+/** An object of a pool that is a directory. */
+export interface DirectoryObject {
+  readonly object: string
+  /** Where a volume's marker and data are, or will be. */
+  readonly path: string
+  /** What it was made for; nothing holds its users to that. */
+  readonly sizeMiB: number
+}
+
+/** As `FileOperations`, for objects that are directories. */
+export interface DirectoryObjectOperations {
+  findDirectory(pool: PoolDirectory, object: string): Promise<DirectoryObject | undefined>
+  listDirectories(pool: PoolDirectory): Promise<DirectoryObject[]>
+  /** False: there is one of that name, left as it is. */
+  createDirectory(pool: PoolDirectory, object: string, sizeMiB: number): Promise<boolean>
+  isDirectoryBlank(pool: PoolDirectory, object: string): Promise<boolean>
+  /** Writes down a larger size; one that is as large already is left as it is. */
+  resizeDirectory(pool: PoolDirectory, object: string, sizeMiB: number): Promise<void>
+  /** Says what to copy where (the last part is not there yet) before `finishTreeCopy`. */
+  beginTreeCopy(pool: PoolDirectory, source: string, object: string): Promise<{ from: string; to: string }>
+  /** Gives a copied tree, which is durable, its name. */
+  finishTreeCopy(pool: PoolDirectory, to: string, object: string): Promise<void>
+  /** Takes the object's name away, if there is one. Answers which trees are to be removed: of interrupted work as well. */
+  retireDirectory(pool: PoolDirectory, object: string): Promise<string[]>
+}
+
+export type AllFileOperations = FileOperations & VolumeDirectoryOperations & DirectoryObjectOperations
 export type FileOperation = keyof AllFileOperations
 
 export interface FileRequest {

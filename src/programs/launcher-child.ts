@@ -9,7 +9,7 @@ import { createPrograms } from './run.ts'
 import { TAG } from './survivors.ts'
 
 const tag = process.env[TAG]
-const programs = createPrograms(undefined, tag)
+const programs = createPrograms(undefined, tag, process.argv.slice(2))
 const running = new Map<number, AbortController>()
 
 process.on('message', (request: LauncherRequest) => {

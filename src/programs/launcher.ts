@@ -17,6 +17,7 @@ interface Pending {
 export class Launcher implements Programs {
   readonly environment: Readonly<Record<string, string>>
   readonly #tag: string
+  readonly #directories: readonly string[]
   readonly #local: Programs
   readonly #pending = new Map<number, Pending>()
   #abandoned: readonly AbandonedChild[] = []
@@ -24,10 +25,14 @@ export class Launcher implements Programs {
   #lastId = 0
   #closed = false
 
-  /** @param tag marks every child; unique to the daemon */
-  constructor(tag: string) {
+  /**
+   * @param tag marks every child; unique to the daemon
+   * @param directories as for `createPrograms`
+   */
+  constructor(tag: string, directories: readonly string[] = []) {
     this.#tag = tag
-    this.#local = createPrograms(undefined, tag)
+    this.#directories = directories
+    this.#local = createPrograms(undefined, tag, directories)
     this.environment = this.#local.environment
   }
 
@@ -80,7 +85,7 @@ export class Launcher implements Programs {
   }
 
   async #start(): Promise<ChildProcess> {
-    const child = fork(fileURLToPath(CHILD), [], {
+    const child = fork(fileURLToPath(CHILD), this.#directories, {
       cwd: '/',
       env: { ...this.environment },
       execArgv: [],

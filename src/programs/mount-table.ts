@@ -19,7 +19,7 @@ export async function mountedAt(): Promise<MountedAt[]> {
   return parseMounts(await readFile('/proc/self/mountinfo', 'utf8'))
 }
 
-function parseMounts(text: string): MountedAt[] {
+export function parseMounts(text: string): MountedAt[] {
   return text.split('\n').flatMap((line) => parseLine(line) ?? [])
 }
 

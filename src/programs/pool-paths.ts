@@ -10,6 +10,7 @@ import { HoldfastError } from '../model/errors.ts'
 
 const OBJECT_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 const SUFFIX = '.img'
+const DIRECTORY_SUFFIX = '.dir'
 
 /** @throws invalid_name */
 export function checkObjectName(object: string): void {
@@ -28,6 +29,27 @@ export function objectOfFile(file: string): string | undefined {
   if (!file.endsWith(SUFFIX)) return undefined
   const object = file.slice(0, -SUFFIX.length)
   return OBJECT_NAME.test(object) ? object : undefined
+}
+
+/** The directory of an object that is one. */
+export function directoryOfObject(object: string): string {
+  return `${object}${DIRECTORY_SUFFIX}`
+}
+
+/** The object that a directory's name stands for, or undefined when it is no object's. */
+export function objectOfDirectory(name: string): string | undefined {
+  if (!name.endsWith(DIRECTORY_SUFFIX)) return undefined
+  const object = name.slice(0, -DIRECTORY_SUFFIX.length)
+  return OBJECT_NAME.test(object) ? object : undefined
+}
+
+/** As `temporaryName`; no object's name has the tilde, so that it is taken for no file's. */
+export function temporaryDirectoryName(object: string): string {
+  return temporaryName(`${object}~`)
+}
+
+export function isDirectoryPartialOf(name: string, object: string): boolean {
+  return isPartialOf(name, `${object}~`)
 }
 
 /** Not to be guessed by, or shared with, another node that does the same work after this one was given up. */

@@ -20,6 +20,16 @@ export interface KnownList {
   readonly at: number
 }
 
+/** Shared by all pools that are reached by the same program. */
+export interface RexrayLimits {
+  readonly pace: Pace
+  readonly changes: Lane
+}
+
+export function rexrayLimits({ callsPerSecond, concurrency }: RexraySettings): RexrayLimits {
+  return { pace: new Pace(callsPerSecond), changes: new Lane(concurrency) }
+}
+
 export class RexrayCli {
   private readonly programs: Programs
   private readonly settings: RexraySettings
@@ -28,16 +38,17 @@ export class RexrayCli {
   private readonly changes: Lane
   private readonly lists = new Lane(LISTS_AT_ONCE)
   private readonly closed = new AbortController()
+  private readonly running = new Set<Promise<unknown>>()
   private next: Promise<readonly RexrayVolume[]> | undefined
   private last: KnownList | undefined
   private own: Promise<string> | undefined
 
-  constructor(programs: Programs, settings: RexraySettings) {
+  constructor(programs: Programs, settings: RexraySettings, limits: RexrayLimits) {
     this.programs = programs
     this.settings = settings
     this.grammar = new RexrayGrammar(settings)
-    this.pace = new Pace(settings.callsPerSecond)
-    this.changes = new Lane(settings.concurrency)
+    this.pace = limits.pace
+    this.changes = limits.changes
   }
 
   /** The newest list that came, if the newest that was asked for did not fail. */
@@ -50,7 +61,10 @@ export class RexrayCli {
    * It goes on when a caller is cancelled, as others may wait for it.
    */
   async list(signal: AbortSignal): Promise<readonly RexrayVolume[]> {
+    if (signal.aborted) throw new HoldfastError('cancelled', 'It was cancelled before rexray was asked for its volumes')
     this.next ??= this.newList()
+    // nobody may be left to hear of its failure
+    this.next.catch(() => undefined)
     return await unlessAborted(this.next, signal)
   }
 
@@ -103,8 +117,10 @@ export class RexrayCli {
     onlyVolume('volume unmount', id, output)
   }
 
-  close(): void {
+  /** Ends what runs. */
+  async close(): Promise<void> {
     this.closed.abort()
+    await Promise.allSettled(this.running)
   }
 
   private async newList(): Promise<readonly RexrayVolume[]> {
@@ -148,11 +164,14 @@ export class RexrayCli {
 
   private async run(what: string, args: readonly string[], signal: AbortSignal): Promise<string> {
     const { command, timeoutSeconds } = this.settings
-    const result = await this.programs.run(command, args, {
-      signal,
+    const either = AbortSignal.any([signal, this.closed.signal])
+    const running = this.programs.run(command, args, {
+      signal: either,
       deadlineMs: timeoutSeconds * 1000,
       accept: [0, 1],
     })
+    this.running.add(running)
+    const result = await running.finally(() => this.running.delete(running))
     const failure = rexrayFailure(what, result)
     if (failure !== undefined) throw failure
     return result.stdout

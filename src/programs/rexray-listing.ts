@@ -25,7 +25,8 @@ export function inScope(settings: RexraySettings, volumes: readonly RexrayVolume
   const { volumeType, availabilityZone } = settings
   return volumes.filter(
     ({ type, zone }) =>
-      (volumeType === undefined || type === volumeType) && (availabilityZone === undefined || zone === availabilityZone),
+      (volumeType === undefined || type === volumeType) &&
+      (availabilityZone === undefined || zone === availabilityZone),
   )
 }
 

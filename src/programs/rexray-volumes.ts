@@ -78,7 +78,10 @@ function volumeOf(fields: Fields, own: string | undefined): RexrayVolume {
   const name = text(fields, 'name') ?? text(fields, 'Name') ?? ''
   if (!ID.test(id)) {
     const said = JSON.stringify(id)
-    throw new HoldfastError('storage_failed', `rexray lists a volume ${name} whose id ${said} cannot be passed back to it`)
+    throw new HoldfastError(
+      'storage_failed',
+      `rexray lists a volume ${name} whose id ${said} cannot be passed back to it`,
+    )
   }
   const list = fields.get('attachments') ?? fields.get('Attachments')
   const attachments = (Array.isArray(list) ? list : []).map((each) => attachmentOf(fieldsOf(each)))

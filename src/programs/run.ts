@@ -60,14 +60,22 @@ export interface EndTimes {
   readonly killMs: number
 }
 
-/** @param tag marks every child, so that a later life of the daemon can find those that outlived it */
-export function createPrograms(times: EndTimes = { terminateMs: 2000, killMs: 2000 }, tag?: string): Programs {
+/**
+ * @param tag marks every child, so that a later life of the daemon can find those that outlived it
+ * @param directories where programs are looked for besides the system's own directories, after these
+ */
+export function createPrograms(
+  times: EndTimes = { terminateMs: 2000, killMs: 2000 },
+  tag?: string,
+  directories: readonly string[] = [],
+): Programs {
   const environment = tag === undefined ? CLEAN : { ...CLEAN, [TAG]: tag }
   const found = new Map<string, string>()
   const abandoned = new Set<AbandonedChild>()
+  const places = [...PATH.split(':'), ...directories]
 
   function locate(program: string): string | undefined {
-    const known = found.get(program) ?? search(program)
+    const known = found.get(program) ?? search(program, places)
     if (known !== undefined) found.set(program, known)
     return known
   }
@@ -76,7 +84,7 @@ export function createPrograms(times: EndTimes = { terminateMs: 2000, killMs: 20
     async run(program, args, options) {
       if (options.signal.aborted) throw new HoldfastError('cancelled', `${program} was cancelled before it started`)
       const file = locate(program)
-      if (file === undefined) throw missingProgram(program, PATH)
+      if (file === undefined) throw missingProgram(program, places.join(':'))
       return await new Run({ program, file, args, options, times, abandoned, environment }).result
     },
     environment,
@@ -85,11 +93,9 @@ export function createPrograms(times: EndTimes = { terminateMs: 2000, killMs: 20
   }
 }
 
-function search(program: string): string | undefined {
+function search(program: string, places: readonly string[]): string | undefined {
   if (!/^[a-z0-9._-]+$/.test(program)) return undefined
-  return PATH.split(':')
-    .map((directory) => `${directory}/${program}`)
-    .find(isExecutable)
+  return places.map((directory) => `${directory}/${program}`).find(isExecutable)
 }
 
 function isExecutable(file: string): boolean {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type RunningDev, runDev } from '../../src/cli/dev.ts'
 import { createLog } from '../../src/controller/http/log.ts'
@@ -21,13 +21,14 @@ interface Output {
   readonly stderr: string
 }
 
-/** The holdfast commands of a page's shell blocks, in order. */
-function commandsOf(page: string): string[] {
+/** The commands of a program in a page's shell blocks, in order. */
+function commandsOf(page: string, program = 'holdfast'): string[] {
+  const command = new RegExp(`^\\s*(?:bin/)?${program} (.*?)(?:\\s+#.*)?$`)
   const blocks = readFileSync(join(TOP, page), 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)
   return [...blocks].flatMap(([, block = '']) =>
     block
       .split('\n')
-      .map((line) => /^\s*(?:bin\/)?holdfast (.*?)(?:\s+#.*)?$/.exec(line)?.[1]?.trim())
+      .map((line) => command.exec(line)?.[1]?.trim())
       .filter((line) => line !== undefined),
   )
 }
@@ -39,7 +40,7 @@ needs('root', 'loop-devices', 'mkfs.xfs').describe('the commands of the document
 
   beforeAll(async () => {
     const log = createLog('error')
-    dev = await runDev({ dir: join(directory.path, 'd'), nodes: 2, poolSizeMiB: 102_400, docker: 'off', log })
+    dev = await runDev({ dir: join(directory.path, 'd'), nodes: 2, poolSizeMiB: 102_400, docker: 'holdfast', log })
     mkdirSync(join(directory.path, 'fast'))
   }, 60_000)
 
@@ -60,17 +61,24 @@ needs('root', 'loop-devices', 'mkfs.xfs').describe('the commands of the document
   }
 
   function holdfast(args: string[]): Promise<Output> {
-    const env = { ...process.env, HOLDFAST_API: dev.api, HOLDFAST_TOKEN_FILE: dev.tokenFile, HOLDFAST_OUTPUT: 'json' }
+    return start('holdfast', args, {
+      HOLDFAST_API: dev.api,
+      HOLDFAST_TOKEN_FILE: dev.tokenFile,
+      HOLDFAST_OUTPUT: 'json',
+    })
+  }
+
+  function start(program: string, args: string[], more: Record<string, string>): Promise<Output> {
     return new Promise((resolve) => {
-      const options = { env, cwd: directory.path, timeout: 60_000 }
-      execFile(join(TOP, 'bin/holdfast'), args, options, (error, stdout, stderr) => {
+      const options = { env: { ...process.env, ...more }, cwd: directory.path, timeout: 60_000 }
+      execFile(join(TOP, 'bin', program), args, options, (error, stdout, stderr) => {
         resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr })
       })
     })
   }
 
   test('do what the pages say', async () => {
-    const commands = PAGES.flatMap(commandsOf).filter((command) => !STAYS.test(command))
+    const commands = PAGES.flatMap((page) => commandsOf(page)).filter((command) => !STAYS.test(command))
     expect(commands.length).toBeGreaterThan(15)
     for (const command of commands) {
       const { code, stderr } = await run(command)
@@ -82,8 +90,19 @@ needs('root', 'loop-devices', 'mkfs.xfs').describe('the commands of the document
     }
   }, 180_000)
 
+  test('of dvdcli do what its page says', async () => {
+    const commands = commandsOf('docs/dvdcli.md', 'dvdcli')
+    expect(commands.length).toBeGreaterThan(8)
+    const plugins = dirname(dev.nodes[0]?.docker ?? '')
+    for (const command of commands) {
+      const { code, stderr, stdout } = await start('dvdcli', words(command), { HOLDFAST_PLUGIN_SOCKETS_DIR: plugins })
+      expect({ command, code, stderr }).toEqual({ command, code: 0, stderr: '' })
+      if (command.startsWith('mount')) expect(stdout.startsWith(`${dev.nodes[0]?.mountRoot}/`)).toBe(true)
+    }
+  })
+
   test('that stay running have the flags that the pages give them', async () => {
-    for (const command of PAGES.flatMap(commandsOf).filter((each) => STAYS.test(each))) {
+    for (const command of PAGES.flatMap((page) => commandsOf(page)).filter((each) => STAYS.test(each))) {
       const [noun = '', verb = ''] = words(command)
       const { stdout } = await holdfast([noun, ...(verb.startsWith('-') ? [] : [verb]), '--help'])
       for (const flag of words(command).filter((word) => word.startsWith('--'))) expect(stdout).toContain(flag)

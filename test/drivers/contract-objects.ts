@@ -10,7 +10,7 @@ export function markerTests(subject: () => Subject): void {
   test('there is no reach before the pool is marked', async () => {
     const { driver, pool } = subject()
     await expectCode(driver.probe(pool, signal), 'no_marker')
-    await expectCode(driver.create(pool, 'a', 8, signal), 'no_marker')
+    await expectCode(driver.create(pool, 'a', 64 * 1024, signal), 'no_marker')
     await expectCode(driver.inventory(pool, signal), 'no_marker')
   })
 

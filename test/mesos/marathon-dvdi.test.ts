@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type RunningDev, runDev } from '../../src/cli/dev.ts'
@@ -6,12 +6,13 @@ import { createLog } from '../../src/controller/http/log.ts'
 import { HttpLink } from '../../src/node/http-link.ts'
 import { type Mesos, startMesos } from '../support/mesos/cluster.ts'
 import { DockerVolumeIsolator } from '../support/mesos/docker-volume-isolator.ts'
-import { installDvdcli } from '../support/mesos/install-dvdcli.ts'
 import { AppRefused, Marathon } from '../support/mesos/marathon.ts'
 import type { MarathonApp } from '../support/mesos/marathon-app.ts'
 import { needs } from '../support/missing.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { until } from '../support/until.ts'
+
+const DVDCLI = join(import.meta.dirname, '../../bin/dvdcli')
 
 /** The first app of docs/mesos-frameworks.md, with another command. */
 function documented(cmd: string): MarathonApp {
@@ -46,12 +47,14 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'unshare').describe("an app of Marath
     directory[Symbol.dispose]()
   }, 60_000)
 
-  /** An agent on the machine of a node, whose dvdcli finds that node's plugin socket. */
+  /** An agent on the machine of a node: dvdcli is in its PATH, and finds that node's plugin socket. */
   function agent(hostname: string) {
     const machine = join(directory.path, 'd', hostname)
     const bin = join(machine, 'bin')
-    installDvdcli(bin, join(machine, 'plugins'))
-    return { hostname, isolator: new DockerVolumeIsolator({ env: { PATH: `${bin}:/usr/bin:/bin` }, cwd: machine }) }
+    mkdirSync(bin)
+    symlinkSync(DVDCLI, join(bin, 'dvdcli'))
+    const env = { PATH: `${bin}:/usr/bin:/bin`, HOLDFAST_PLUGIN_SOCKETS_DIR: join(machine, 'plugins') }
+    return { hostname, isolator: new DockerVolumeIsolator({ env, cwd: machine }) }
   }
 
   async function attachments(): Promise<unknown[]> {

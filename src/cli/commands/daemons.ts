@@ -127,6 +127,7 @@ async function startNode(loaded: LoadedConfig): Promise<void> {
       state: node.state,
       mountRoot: node.mountRoot,
       mountRoots: node.mountRoots,
+      programDirectories: node.programDirectories,
       labels: node.labels,
       leaseMs: node.leaseSeconds * 1000,
       socket: node.socket,

@@ -8,6 +8,7 @@ import { confirm } from '../confirm.ts'
 import type { Column } from '../table.ts'
 import type { VolumeView } from '../views.ts'
 import { defineAttach } from './attach.ts'
+import { defineMount } from './mount.ts'
 import { ACCESS, asking, type Labels, list, listing, oneOf, pair, rate, seconds, size, slow } from './options.ts'
 import { type VolumeOptions, volumeBody, volumeOptions } from './volume-options.ts'
 import { changeVolume, showVolume } from './volume-show.ts'
@@ -100,6 +101,7 @@ export function defineVolume(noun: Command): void {
     )
   defineEnds(noun)
   defineAttach(noun)
+  defineMount(noun)
 }
 
 function defineList(noun: Command): void {

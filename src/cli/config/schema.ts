@@ -110,6 +110,7 @@ export const SCHEMA = {
     joinTokenFile: path('File with the join token.'),
     mountRoot: pathOr('Where volumes are mounted.', '/var/lib/holdfast/mnt'),
     mountRoots: texts('Directories under which callers may choose a mount point themselves.', []),
+    programDirectories: texts('Directories with programs of drivers, besides the usual ones of the system.', []),
     labels: labels('Labels of this node.'),
     watchdog: path('Watchdog device, for pools with `fence: self`.'),
     leaseSeconds: count("The controller's `leaseSeconds`.", 15, 2, 3600),

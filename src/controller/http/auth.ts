@@ -18,7 +18,7 @@ export class Authenticator {
   }
 
   /**
-   * @param authorization the header as sent; @param door the `Holdfast-Door` header, believed from nodes only
+   * @param authorization the header as sent; @param door the `Holdfast-Door` header, believed from nodes and operators
    * @throws unauthenticated; not_ready while the ledger cannot be asked
    */
   async identify(authorization: string | undefined, door: string | undefined): Promise<Caller> {
@@ -28,7 +28,7 @@ export class Authenticator {
       return {
         tokenRole: 'admin',
         principal: 'admin',
-        door: 'rest',
+        door: doorOf(door),
         roles: undefined,
         nodeId: undefined,
         tokenId: undefined,
@@ -47,7 +47,7 @@ export class Authenticator {
     return {
       tokenRole: token.tokenRole,
       principal: nodeName === undefined ? `token ${token.id}` : `node ${nodeName}`,
-      door: token.tokenRole === 'node' ? doorOf(door) : 'rest',
+      door: token.tokenRole === 'node' || token.tokenRole === 'operator' ? doorOf(door) : 'rest',
       roles: token.roles,
       nodeId: token.nodeId,
       tokenId: token.id,

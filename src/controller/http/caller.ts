@@ -3,7 +3,7 @@ import { DEFAULT_ROLE } from '../../model/names.ts'
 import type { TokenRole } from '../../model/token.ts'
 import { quote } from '../../model/units.ts'
 
-/** Doors that a node may speak for. */
+/** Doors that nodes, and operators, may speak for. */
 export const DOORS = ['rest', 'docker', 'csi', 'mesos', 'dvdcli'] as const
 export type Door = (typeof DOORS)[number]
 
@@ -53,6 +53,7 @@ export const READ_DOORS: Access = ['admin', 'operator', 'reader', 'node']
 export const READ_OWNED: Access = ['admin', 'operator', 'reader', 'framework']
 export const READ_ALL: Access = ['admin', 'operator', 'reader', 'framework', 'node']
 export const OPERATE: Access = ['admin', 'operator']
+export const OPERATE_DOORS: Access = ['admin', 'operator', 'node']
 /** Changing what has an owner: frameworks change their own. */
 export const OWN: Access = ['admin', 'operator', 'framework']
 export const OWN_DOORS: Access = ['admin', 'operator', 'framework', 'node']

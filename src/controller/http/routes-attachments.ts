@@ -3,7 +3,7 @@ import type { LedgerState } from '../../ledger/state.ts'
 import { Attachment } from '../../model/attachment.ts'
 import { HoldfastError } from '../../model/errors.ts'
 import { Rate, Reason } from '../../model/fields.ts'
-import { OPERATE, READ } from './caller.ts'
+import { OPERATE, OPERATE_DOORS, READ } from './caller.ts'
 import { ref, wrapped } from './components.ts'
 import { PATH_PATTERN } from './describe-schema.ts'
 import { find, findNode, findVolume } from './find.ts'
@@ -15,6 +15,8 @@ import { WAIT_QUERY, waitUntil } from './waits.ts'
 
 const params = Type.Object({ attachment: Type.String() })
 const IdOrName = Type.String({ minLength: 1, maxLength: 255 })
+/** What the ids of users begin with that CSI's controller service has published volumes for. */
+const CSI_USERS = 'csi/'
 const RestUser = Type.Object({ id: Type.String({ minLength: 1, maxLength: 256 }) })
 
 const NewAttachment = bodySchema(
@@ -30,9 +32,16 @@ const NewAttachment = bodySchema(
 
 type Anything = Call<unknown, unknown, unknown>
 
-/** The user under which this door holds volumes; the caller itself when it names none. */
-function restUser(call: Anything, user: { id: string } | undefined): { door: string; id: string } {
-  return { door: 'rest', id: user?.id ?? call.caller.principal }
+/**
+ * The user under which this door holds volumes; the caller itself when it names none. A node speaks for other nodes in
+ * one case: as CSI's controller service, for that one's users. @throws forbidden
+ */
+function restUser({ caller }: Anything, user: { id: string } | undefined): { door: string; id: string } {
+  const id = user?.id ?? caller.principal
+  if (caller.tokenRole === 'node' && !(caller.door === 'csi' && id.startsWith(CSI_USERS))) {
+    throw new HoldfastError('forbidden', `a node's token is for its CSI door here, and for users "${CSI_USERS}…"`)
+  }
+  return { door: 'rest', id }
 }
 
 export const ATTACHMENT_ROUTES: readonly Route[] = [
@@ -65,7 +74,7 @@ export const ATTACHMENT_ROUTES: readonly Route[] = [
   route({
     method: 'POST',
     path: '/v1/attachments',
-    access: OPERATE,
+    access: OPERATE_DOORS,
     tag: 'attachments',
     summary: 'Attach and mount a volume on a node, for a user',
     query: Type.Object(WAIT_QUERY),
@@ -99,10 +108,11 @@ export const ATTACHMENT_ROUTES: readonly Route[] = [
   route({
     method: 'POST',
     path: '/v1/attachments/:attachment/release',
-    access: OPERATE,
+    access: OPERATE_DOORS,
     tag: 'attachments',
     summary: 'Take a user of this door off; the last one leaves the node to unmount and detach',
     params,
+    query: Type.Object(WAIT_QUERY),
     body: bodySchema(Type.Object({ user: Type.Optional(RestUser) })),
     bodyMayBeAbsent: true,
     replies: { 200: wrapped('attachment', 'Attachment') },
@@ -111,7 +121,13 @@ export const ATTACHMENT_ROUTES: readonly Route[] = [
         const { volumeId, nodeId } = find(state, 'attachment', call.params.attachment)
         return { kind: 'attachment.unclaim', volumeId, nodeId, user: restUser(call, call.body.user) }
       })
-      return call.read((state) => ok(shown(state, answer as Attachment, call.now)))
+      const left = answer as Attachment
+      // while others use it, there is nothing to wait for
+      await waitUntil(call, call.query.wait ?? 0, (state) => {
+        const now = state.get('attachment', left.id)
+        return now === undefined || now.users.length > 0 ? true : undefined
+      })
+      return call.read((state) => ok(shown(state, state.get('attachment', left.id) ?? left, call.now)))
     },
   }),
   route({

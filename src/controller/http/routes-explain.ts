@@ -8,7 +8,7 @@ import { asHoldfastError, HoldfastError } from '../../model/errors.ts'
 import { formatId, type NewId } from '../../model/ids.ts'
 import { MAX_GROUP } from '../../model/volume.ts'
 import { placeVolumes, rankPools, type Wish } from '../../placement/pools.ts'
-import { actorOf } from './caller.ts'
+import { actorOf, READ_ALL } from './caller.ts'
 import { ref } from './components.ts'
 import { bestNode, judgeNodes } from './explain-nodes.ts'
 import { findNode } from './find.ts'
@@ -27,7 +27,7 @@ export const EXPLAIN_ROUTES: readonly Route[] = [
   route({
     method: 'POST',
     path: '/v1/explain',
-    access: ['admin', 'operator', 'reader', 'framework'],
+    access: READ_ALL,
     tag: 'explain',
     summary: 'What would happen if these volumes were created now, and why',
     description: 'Decided on the live ledger, which it does not change. With a node: whether it could also take them.',

@@ -4,7 +4,7 @@ import type { LedgerState } from '../../ledger/state.ts'
 import { HoldfastError } from '../../model/errors.ts'
 import { Labels, Name, Rate } from '../../model/fields.ts'
 import { Node } from '../../model/node.ts'
-import { OPERATE, READ, requireAccess } from './caller.ts'
+import { OPERATE, READ, READ_DOORS, requireAccess } from './caller.ts'
 import { ref } from './components.ts'
 import { findNode } from './find.ts'
 import { PAGE_QUERY, page, pageSchema, shownPage } from './lists.ts'
@@ -83,7 +83,7 @@ export const NODE_ROUTES: readonly Route[] = [
   route({
     method: 'GET',
     path: '/v1/nodes/:node',
-    access: READ,
+    access: READ_DOORS,
     tag: 'nodes',
     summary: 'Show a node',
     params,

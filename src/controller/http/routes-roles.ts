@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { checkRole } from '../../model/names.ts'
 import { Quota } from '../../model/role.ts'
-import { OPERATE, READ } from './caller.ts'
+import { OPERATE, READ, READ_DOORS } from './caller.ts'
 import { ref } from './components.ts'
 import { PAGE_QUERY, page, pageSchema, shownPage } from './lists.ts'
 import { bodySchema } from './rest-schema.ts'
@@ -35,7 +35,7 @@ export const ROLE_ROUTES: readonly Route[] = [
   route({
     method: 'GET',
     path: '/v1/roles/:role',
-    access: READ,
+    access: READ_DOORS,
     tag: 'roles',
     summary: 'Show a role; one that nobody has heard of uses nothing',
     params,

@@ -168,7 +168,7 @@ export const VOLUME_ROUTES: readonly Route[] = [
   route({
     method: 'PATCH',
     path: '/v1/volumes/:volume',
-    access: OWN,
+    access: OWN_DOORS,
     tag: 'volumes',
     summary: 'Change protection, labels, access or bandwidth',
     params,

@@ -19,6 +19,9 @@ export const VolumeBody = bodySchema(
     name: Name,
     sizeMiB: SizeMiB,
     pool: Type.Optional(Type.String({ minLength: 1, maxLength: 255, description: 'Id or name; chosen if not given.' })),
+    pools: Type.Optional(
+      Type.Array(IdOrName, { maxItems: 256, description: 'Ids or names; one of these is chosen, and no other.' }),
+    ),
     poolLabels: Type.Optional(Labels),
     role: Type.Optional(Role),
     iops: Type.Optional(Rate),
@@ -55,6 +58,7 @@ export function wishOf(state: LedgerState, caller: Caller, body: VolumeBody): Wi
   return {
     name: body.name,
     pool: body.pool,
+    pools: onlyPools(body, profile),
     poolLabels: body.poolLabels ?? {},
     role: roleFor(caller, body.role),
     sizeMiB: body.sizeMiB,
@@ -85,6 +89,11 @@ export function requestsFor(
     const profile = profileOf(state, bodies[index])
     return profile === undefined ? request : premadeDisk(state, request, profile, principal)
   })
+}
+
+/** A pool must be in all of these lists. */
+function onlyPools({ pools }: VolumeBody, profile: Profile | undefined): (readonly string[])[] {
+  return [pools, profile?.pools].filter((each) => each !== undefined)
 }
 
 function profileOf(state: LedgerState, body: VolumeBody | undefined): Profile | undefined {

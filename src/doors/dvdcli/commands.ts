@@ -1,8 +1,9 @@
+import { saysAbsent, saysNotMounted } from '../../docker-plugin/absent.ts'
 import { quote } from '../../model/units.ts'
-import { saysAbsent, saysNotMounted } from './absent.ts'
 import type { Asked } from './arguments.ts'
 import { failed, oneLine } from './failure.ts'
-import { type Method, type Plugin, Refused, type Reply } from './plugin.ts'
+import type { Method, Plugin } from './plugin.ts'
+import { Refused, type Reply } from './reply.ts'
 import type { Settings } from './settings.ts'
 
 /** What Get says of a volume; `unknown` where the driver has no Get (Docker before 1.10). */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
+import type { PluginDirectories } from '../../docker-plugin/discovery.ts'
 import { nearest } from '../../model/near.ts'
 import { quote } from '../../model/units.ts'
-import type { PluginDirectories } from './discovery.ts'
 import { usage } from './failure.ts'
 
 const FILE = '/etc/holdfast/dvdcli.json'

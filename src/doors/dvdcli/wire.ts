@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { type Endpoint, showEndpoint } from './discovery.ts'
+import { type Endpoint, showEndpoint } from '../../docker-plugin/discovery.ts'
 import { failed } from './failure.ts'
 import { type Answer, AnswerReader, NotHttp } from './http-answer.ts'
 
@@ -41,10 +41,10 @@ export class Connection {
     this.#endpoint = endpoint
     this.#socket = socket
     socket.on('data', (bytes: Buffer) => this.#read((reader) => reader.push(bytes)))
-    socket.on('error', (error) => this.#broken(error.message))
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#broken(interrupted(endpoint, error)))
     socket.on('close', () => {
       this.#read((reader) => reader.end())
-      this.#broken('the connection was closed')
+      this.#broken(new Unanswered(true, 'the connection was closed'))
     })
   }
 
@@ -87,9 +87,9 @@ export class Connection {
     }
   }
 
-  #broken(why: string): void {
+  #broken(why: Error): void {
     this.close()
-    this.#running?.reject(new Unanswered(true, why))
+    this.#running?.reject(why)
     this.#running = undefined
   }
 }
@@ -97,6 +97,12 @@ export class Connection {
 function notReached(endpoint: Endpoint, { code = '', message }: NodeJS.ErrnoException): Error {
   if (ABSENT.has(code)) return new Unanswered(false, code)
   return failed(`${showEndpoint(endpoint)} is not reached: ${message}`)
+}
+
+/** With TLS 1.3 a server refuses the certificate of a caller only after that could send. */
+function interrupted(endpoint: Endpoint, { code = '', message }: NodeJS.ErrnoException): Error {
+  if (ABSENT.has(code)) return new Unanswered(true, code)
+  return failed(`${showEndpoint(endpoint)} has broken off: ${message}`)
 }
 
 /** Docker sends no Content-Type, and plugins don't look at Host. */

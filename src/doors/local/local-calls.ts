@@ -55,11 +55,17 @@ function checkAlone({ node }: LocalCallParts, { volume, user }: MountRequest): v
 }
 
 function mountRequest(body: Body): MountRequest {
-  const { mode = 'rw', roles } = body
+  const { mode = 'rw', roles, mountAt } = body
   if (mode !== 'rw' && mode !== 'ro') throw wrong('mode: "rw" or "ro"')
   const isList = Array.isArray(roles) && roles.every((each) => typeof each === 'string')
   if (roles !== undefined && !isList) throw wrong('roles: a list of texts')
-  return { volume: text(body, 'volume'), user: userOf(body), mode, ...(isList ? { roles: roles as string[] } : {}) }
+  return {
+    volume: text(body, 'volume'),
+    user: userOf(body),
+    mode,
+    ...(mountAt === undefined ? {} : { mountAt: text(body, 'mountAt') }),
+    ...(isList ? { roles: roles as string[] } : {}),
+  }
 }
 
 function userOf(body: Body): User {
@@ -76,7 +82,7 @@ function userOf(body: Body): User {
 function text(body: Body, key: string): string {
   const value = body[key]
   if (typeof value === 'string' && value !== '') return value
-  throw wrong(`${key}: give its name or id`)
+  throw wrong(`${key}: ${key === 'mountAt' ? 'an absolute path' : 'give its name or id'}`)
 }
 
 function flag(body: Body, key: string): boolean {

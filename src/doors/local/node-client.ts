@@ -3,7 +3,7 @@ import { asHoldfastError, HoldfastError } from '../../model/errors.ts'
 import type { MountRequest, NodeDaemon } from '../../node/daemon.ts'
 import { fromProblem } from './problem.ts'
 
-export interface LocalMountRequest extends Omit<MountRequest, 'mountAt'> {
+export interface LocalMountRequest extends MountRequest {
   /** Refuse when a user of another door has it here. */
   readonly exclusive?: boolean
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { saysAbsent, saysNotMounted } from '../../../src/doors/dvdcli/absent.ts'
+import { saysAbsent, saysNotMounted } from '../../src/docker-plugin/absent.ts'
 
 describe('what a driver says of a volume that it does not have', () => {
   test.each([
