@@ -3,7 +3,7 @@
  * stripping types and without the module loader (docs/decisions/0014-dvdcli.md). Nothing else is changed, and the
  * result stays readable. Several may run at once.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { transformSync } from '@swc/core'
 
@@ -58,3 +58,5 @@ mkdirSync(dirname(target), { recursive: true })
 const fresh = `${target}.${process.pid}`
 writeFileSync(fresh, text)
 renameSync(fresh, target)
+// what bin/dvdcli has kept of the one before
+rmSync(join(top, 'dist/compiled'), { recursive: true, force: true })

@@ -100,11 +100,11 @@ function checkMasters(
 
 /** The plugin's socket is named after it. */
 function withSocket(config: Config): Config {
-  const { docker } = config.node.doors
+  const { docker, csi } = config.node.doors
   if (docker === false) return config
   const socket = docker.socket ?? `/run/docker/plugins/${docker.name}.sock`
   // where Docker itself is where it usually is, it can be asked who still uses what
   const api = docker.api ?? (docker.socket === undefined && existsSync(DOCKER_API) ? DOCKER_API : undefined)
   const door = { ...docker, socket, ...(api === undefined ? {} : { api }) }
-  return { ...config, node: { ...config.node, doors: { docker: door } } }
+  return { ...config, node: { ...config.node, doors: { docker: door, csi } } }
 }

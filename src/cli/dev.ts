@@ -1,7 +1,9 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, realpathSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { Controller } from '../controller/controller.ts'
+import { DEFAULT_ROOTS } from '../doors/csi/config.ts'
 import { HoldfastError } from '../model/errors.ts'
 import { HttpLink } from '../node/http-link.ts'
 import { runController } from './run-controller.ts'
@@ -38,6 +40,8 @@ export interface DevNode {
   readonly mountRoot: string
   /** Docker's plugin socket. */
   readonly docker: string | null
+  /** Socket of the CSI plugin. */
+  readonly csi: string
   /** For other processes of the machine. */
   readonly socket: string
   /** URL of the Mesos agent that it provides for. */
@@ -91,8 +95,9 @@ export async function runDev(options: DevOptions): Promise<RunningDev> {
     closers.push(controller.stop)
     const { api, token } = controller
     const running: RunningNode[] = []
+    const own = ownDirectories(dir, nodes)
     for (const node of nodes) {
-      const started = await startNode(dir, node, { api, token, leaseMs, log })
+      const started = await startNode(dir, node, { api, token, leaseMs, own, log })
       closers.push(started.stop)
       running.push(started)
     }
@@ -120,6 +125,7 @@ function devNode(dir: string, index: number, { docker, mesos = [] }: DevOptions)
     name,
     mountRoot: join(dir, name, 'mnt'),
     docker: docker === 'off' ? null : join(dir, name, 'plugins', `${docker}.sock`),
+    csi: join(dir, name, 'csi.sock'),
     socket: join(dir, name, 'node.sock'),
     mesos: mesos[index] ?? null,
   }
@@ -127,7 +133,7 @@ function devNode(dir: string, index: number, { docker, mesos = [] }: DevOptions)
 
 /** A path that is too long would fail with a bare EINVAL when the socket is made. */
 function checkSocketPaths(dir: string, nodes: readonly DevNode[]): void {
-  for (const path of nodes.flatMap(({ docker, socket }) => [socket, docker ?? ''])) {
+  for (const path of nodes.flatMap(({ docker, csi, socket }) => [socket, csi, docker ?? ''])) {
     const length = Buffer.byteLength(path)
     if (length <= MAX_SOCKET_PATH) continue
     throw new HoldfastError(
@@ -140,7 +146,7 @@ function checkSocketPaths(dir: string, nodes: readonly DevNode[]): void {
 function startNode(
   dir: string,
   node: DevNode,
-  { api, token, leaseMs, log }: { api: string; token: string; leaseMs: number; log: Logger },
+  { api, token, leaseMs, own, log }: { api: string; token: string; leaseMs: number; own: string[]; log: Logger },
 ): Promise<RunningNode> {
   return runNode({
     name: node.name,
@@ -153,8 +159,22 @@ function startNode(
     leaseMs,
     socket: node.socket,
     log: log.child({ node: node.name }),
+    csi: {
+      socket: node.csi,
+      roles: ['default'],
+      mesos: true,
+      // whoever tries it out has volumes shown anywhere among temporary files, but not inside what is ours
+      roots: [dir, realpathSync(tmpdir()), tmpdir(), ...DEFAULT_ROOTS],
+      own,
+    },
     ...(node.docker === null ? {} : { docker: { socket: node.docker, roles: ['default'], trashHours: 24 } }),
   })
+}
+
+/** What no caller may have anything shown in. */
+function ownDirectories(dir: string, nodes: readonly DevNode[]): string[] {
+  const ofNodes = nodes.flatMap(({ name, mountRoot }) => [mountRoot, join(dir, name, 'state')])
+  return [join(dir, 'controller'), join(dir, 'pool'), ...ofNodes]
 }
 
 function startProvider(dir: string, node: DevNode, agent: string, api: string, log: Logger): Promise<RunningProvider> {

@@ -82,7 +82,7 @@ function settingRows(fields: Fields, prefix: string): string[] {
       return `| \`${path}\` | \`${environmentName(path)}\` | ${fallback} | ${escapePipes(each.doc)} |\n`
     }
     if (each.kind === 'field') return [row(each.fallback === undefined ? '' : `\`${JSON.stringify(each.fallback)}\``)]
-    return [...(each.canBeOff ? [row('on')] : []), ...settingRows(each.fields, `${path}.`)]
+    return [...(each.canBeOff ? [row(each.on ? 'on' : 'off')] : []), ...settingRows(each.fields, `${path}.`)]
   })
 }
 

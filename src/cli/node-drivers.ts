@@ -1,4 +1,7 @@
+import { join } from 'node:path'
+import { createDockerDriver } from '../drivers/docker.ts'
 import type { Driver } from '../drivers/driver.ts'
+import { createGlusterDriver } from '../drivers/gluster.ts'
 import { createLoopDriver, type LoopDriverDeps } from '../drivers/loop.ts'
 import { createRexrayDriver } from '../drivers/rexray.ts'
 
@@ -8,6 +11,11 @@ export interface DriverParts extends LoopDriverDeps {
 }
 
 /** All drivers that a node has, by the name that pools call them. */
-export function nodeDrivers({ programs, filesystems }: DriverParts): Driver[] {
-  return [createLoopDriver({ programs, filesystems }), createRexrayDriver({ programs, filesystems })]
+export function nodeDrivers({ programs, filesystems, directory }: DriverParts): Driver[] {
+  return [
+    createLoopDriver({ programs, filesystems }),
+    createDockerDriver({ programs, directory: join(directory, 'docker') }),
+    createRexrayDriver({ programs, filesystems }),
+    createGlusterDriver({ programs, filesystems, directory: join(directory, 'gluster') }),
+  ]
 }

@@ -20,6 +20,7 @@ import { endSurvivors } from '../programs/survivors.ts'
 import { systemClock } from '../runtime/system-clock.ts'
 import { prepareDirectory } from '../store/sqlite/directory.ts'
 import { DirectoryLock } from '../store/sqlite/lock.ts'
+import { type CsiDoorOptions, csiDoor } from './csi-door.ts'
 import { nodeDrivers } from './node-drivers.ts'
 import { VERSION } from './version.ts'
 
@@ -55,6 +56,7 @@ export interface NodeOptions {
   /** How often a pool that is reached is looked at, ms; 10,000 if not given. */
   readonly probeEveryMs?: number | undefined
   readonly docker?: DockerDoorOptions | undefined
+  readonly csi?: CsiDoorOptions | undefined
   /** Unix socket for other processes of this machine, such as the provider for Mesos. */
   readonly socket?: string | undefined
   /** Puts something between the node and a driver: a test makes its calls fail. */
@@ -112,6 +114,7 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
   const { log } = options
   const watchdog =
     options.watchdog === undefined ? undefined : new KernelWatchdog(options.watchdog, options.watchdogSysfs)
+  const bootId = readBootId()
   const daemon = new NodeDaemon({
     link,
     journal,
@@ -120,7 +123,7 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
     clock: systemClock,
     drivers: new Map(drivers.map((driver) => [driver.name, options.wrapDriver?.(driver) ?? driver])),
     mountPoints: new MountPoints(mountRoot, options.mountRoots),
-    bootId: readBootId(),
+    bootId,
     machineId: machine,
     version: VERSION,
     leaseMs: options.leaseMs,
@@ -139,6 +142,12 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
     const { socket, roles, trashHours, api } = options.docker
     const config = { roles, trashHours, ...(api === undefined ? {} : { api }) }
     const door = createDockerDoor({ node: daemon, rest: link, socket, config, log })
+    await door.listen()
+    closers.push(() => door.close())
+  }
+  if (options.csi !== undefined) {
+    const parts = { daemon, name: options.name, link, journal, programs, bootId, own: [mountRoot, directory], log }
+    const door = csiDoor({ ...parts, options: options.csi })
     await door.listen()
     closers.push(() => door.close())
   }

@@ -4,24 +4,32 @@
  * What there is and where it is attached is asked anew for every call: others use the storage as well.
  */
 import { HoldfastError } from '../model/errors.ts'
-import { handleId } from '../model/fields.ts'
 import { checkObjectName } from '../programs/pool-paths.ts'
 import { RexrayAttacher } from '../programs/rexray-attacher.ts'
 import { RexrayCli, type RexrayLimits, rexrayLimits } from '../programs/rexray-cli.ts'
 import { DEVICE_TIMES, type DeviceTimes, mountsOf, RexrayDevices } from '../programs/rexray-devices.ts'
 import { isMarked, markerName, poolVolumes, requireInScope, requireUnmistakable } from '../programs/rexray-listing.ts'
+import { RexrayMemory } from '../programs/rexray-memory.ts'
+import { findVolume, labelOf, needVolume, sizeInGiB, storageName, volumesNamed } from '../programs/rexray-objects.ts'
 import { type RexraySettings, rexraySettings } from '../programs/rexray-settings.ts'
 import type { RexrayVolume } from '../programs/rexray-volumes.ts'
 import type { Programs } from '../programs/run.ts'
-import type { Attached, Capabilities, Driver, NodeIdentity, ObjectInfo, PoolProbe, PoolTarget } from './driver.ts'
+import type {
+  Attached,
+  Capabilities,
+  Driver,
+  NodeIdentity,
+  ObjectInfo,
+  PoolProbe,
+  PoolTarget,
+  Progress,
+} from './driver.ts'
 import { Locks } from './locks.ts'
 
 /** A list that is not older is enough to tell that the pool is still reached, ms. */
 const REACHED_MS = 30_000
 /** An older one still is while a new one is on its way (listing thousands of volumes may take a minute), ms. */
 const STALE_MS = 180_000
-/** For how long nobody but this operation knows a volume that was just made, ms. */
-const FRESH_MS = 300_000
 
 export interface RexrayDriverDeps {
   readonly programs: Programs
@@ -54,12 +62,7 @@ class RexrayDriver implements Driver {
   private readonly locks = new Locks()
   private readonly limits = new Map<string, RexrayLimits>()
   private readonly services = new Map<string, Omit<Access, 'pool'>>()
-  /** When this process made a volume that it has attached nowhere yet, by id: such a one is blank. */
-  private readonly fresh = new Map<string, number>()
-  /** Volumes that were found blank, which REX-Ray may format when they are attached. */
-  private readonly blank = new Set<string>()
-  /** Devices that were attached, by pool and object: one that was cut off by force may still be mounted. */
-  private readonly devices = new Map<string, string>()
+  private readonly memory = new RexrayMemory()
 
   constructor(deps: RexrayDriverDeps) {
     this.deps = deps
@@ -72,13 +75,12 @@ class RexrayDriver implements Driver {
   async probe(pool: PoolTarget, signal: AbortSignal): Promise<PoolProbe> {
     const access = this.access(pool)
     if (signal.aborted) throw new HoldfastError('cancelled', `The look at ${pool.name} was cancelled`)
-    if (!this.isReached(access)) await look(access, signal)
+    if (!isReached(access)) await look(access, signal)
     return { capabilities: this.capabilities(access.settings), sizeMiB: undefined, freeMiB: undefined }
   }
 
   async mark(pool: PoolTarget, signal: AbortSignal): Promise<undefined> {
-    const access = this.access(pool)
-    const { cli, settings } = access
+    const { cli, settings } = this.access(pool)
     await this.locks.run('mark', async () => {
       if (isMarked(pool, settings, await cli.list(signal))) return
       const marker = await cli.create(markerName(pool), settings.unitGiB, signal)
@@ -86,7 +88,7 @@ class RexrayDriver implements Driver {
       try {
         isMarked(pool, settings, await cli.list(signal))
       } catch (thrown) {
-        // two at once: each sees the other, so none may stay on the strength of having been first
+        // of two at once each sees the other, and which was first cannot be told: none stays
         await cli.remove(marker.id, signal)
         throw thrown
       }
@@ -94,29 +96,30 @@ class RexrayDriver implements Driver {
   }
 
   async create(pool: PoolTarget, object: string, sizeMiB: number, signal: AbortSignal): Promise<ObjectInfo> {
-    const sizeGiB = sizeOf(this.access(pool).settings, sizeMiB)
+    const sizeGiB = sizeInGiB(this.access(pool).settings, sizeMiB)
     return await this.locked(pool, object, async (access) => {
-      const name = storageName(access, object)
-      const seen = await look(access, signal)
-      const [known] = named(seen, name)
+      const { cli, settings } = access
+      const name = storageName(settings, object)
+      const { volumes, all } = await look(access, signal)
+      const [known] = volumesNamed(volumes, name)
       if (known !== undefined) {
-        await this.requireSameBlank(access, known, sizeGiB, seen.all, signal)
+        await this.requireSameBlank(access, known, sizeGiB, all, signal)
         return infoOf(object, known)
       }
-      const made = await access.cli.create(name, sizeGiB, signal)
-      requireInScope(access.settings, made)
+      const made = await cli.create(name, sizeGiB, signal)
+      requireInScope(settings, made)
       if (made.sizeGiB < sizeGiB) throw tooSmall(made, sizeGiB)
-      this.fresh.set(made.id, performance.now())
+      this.memory.isNew(made.id)
       return infoOf(object, made)
     })
   }
 
   async isBlank(pool: PoolTarget, object: string, signal: AbortSignal): Promise<boolean> {
     return await this.locked(pool, object, async (access) => {
-      const seen = await look(access, signal)
-      const volume = need(access, seen, object)
-      const blank = await this.holdsNothing(access, volume, seen.all, signal)
-      if (blank) this.blank.add(volume.id)
+      const { volumes, all } = await look(access, signal)
+      const volume = needVolume(pool, access.settings, volumes, object)
+      const blank = await this.holdsNothing(access, volume, all, signal)
+      if (blank) this.memory.isBlank(volume.id)
       return blank
     })
   }
@@ -124,22 +127,25 @@ class RexrayDriver implements Driver {
   async delete(pool: PoolTarget, object: string, signal: AbortSignal): Promise<void> {
     await this.locked(pool, object, async (access) => {
       const { volumes, all } = await look(access, signal)
-      const volume = find(access, { volumes, all }, object)
+      const volume = findVolume(pool, access.settings, volumes, object)
       if (volume === undefined) return
-      if (volume.state !== 'free') {
-        const where = volume.state === 'here' ? `here as ${volume.device ?? volume.id}` : 'to another machine'
-        const text = `${object} (${volume.id}) is attached ${where}; detach it before deleting it`
-        throw new HoldfastError('in_use', text, { id: volume.id, holders: [...volume.holders] })
-      }
+      if (volume.state !== 'free') throw attachedStill(object, volume)
       requireUnmistakable(volume, all)
       await access.cli.remove(volume.id, signal)
-      this.forget(pool, object, volume)
+      this.memory.gone(volume.id, keyOf(pool, object))
     })
   }
 
-  async copy(pool: PoolTarget, source: string, object: string, ...rest: CopyRest): Promise<ObjectInfo> {
+  async copy(
+    pool: PoolTarget,
+    source: string,
+    object: string,
+    _kind: 'volume' | 'snapshot',
+    _progress: Progress,
+    signal: AbortSignal,
+  ): Promise<ObjectInfo> {
     for (const each of [source, object]) checkObjectName(each)
-    await look(this.access(pool), rest[2])
+    await look(this.access(pool), signal)
     const text = `REX-Ray has no snapshots and no clones, so ${object} cannot be made from ${source}`
     throw new HoldfastError('unsupported', text, { object, source })
   }
@@ -153,66 +159,63 @@ class RexrayDriver implements Driver {
   async inspect(pool: PoolTarget, object: string, signal: AbortSignal): Promise<ObjectInfo | undefined> {
     checkObjectName(object)
     const access = this.access(pool)
-    const volume = find(access, await look(access, signal), object)
+    const { volumes } = await look(access, signal)
+    const volume = findVolume(pool, access.settings, volumes, object)
     return volume === undefined ? undefined : infoOf(object, volume)
   }
 
   async inventory(pool: PoolTarget, signal: AbortSignal): Promise<ObjectInfo[]> {
-    const access = this.access(pool)
-    const { volumes } = await look(access, signal)
-    return volumes
-      .map((volume) => infoOf(labelOf(access, volumes, volume), volume))
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
+    const { volumes } = await look(this.access(pool), signal)
+    const found = volumes.map((volume) => infoOf(labelOf(pool, volumes, volume), volume))
+    return found.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   async attach(pool: PoolTarget, object: string, readOnly: boolean, signal: AbortSignal): Promise<Attached> {
     return await this.locked(pool, object, async (access) => {
-      const seen = await look(access, signal)
-      const volume = need(access, seen, object)
-      const mayFormat = this.blank.delete(volume.id)
-      this.fresh.delete(volume.id)
-      const found = await access.attacher.attach(volume, seen.all, { readOnly, mayFormat }, signal)
-      this.devices.set(keyOf(pool, object), found.device)
-      return { object, device: found.device, readOnly }
+      const { volumes, all } = await look(access, signal)
+      const volume = needVolume(pool, access.settings, volumes, object)
+      const mayFormat = this.memory.willChange(volume.id)
+      const { device } = await access.attacher.attach(volume, all, { readOnly, mayFormat }, signal)
+      this.memory.attached(keyOf(pool, object), device)
+      return { object, device, readOnly }
     })
   }
 
   async detach(pool: PoolTarget, object: string, signal: AbortSignal): Promise<void> {
     await this.locked(pool, object, async (access) => {
-      const volume = find(access, await look(access, signal), object)
+      const { volumes } = await look(access, signal)
+      const volume = findVolume(pool, access.settings, volumes, object)
       if (volume?.state === 'here') await access.attacher.detach(volume, signal)
       const [cut] = await this.cutOff(pool, object)
       if (cut !== undefined) {
         const text = `${object} was detached from this machine by somebody, but ${cut.device} is still mounted`
         throw new HoldfastError('still_mounted', text, { device: cut.device })
       }
-      this.devices.delete(keyOf(pool, object))
+      this.memory.detached(keyOf(pool, object))
     })
   }
 
   async attached(pool: PoolTarget, signal: AbortSignal, object?: string): Promise<Attached[]> {
-    const access = this.access(pool)
     if (object !== undefined) checkObjectName(object)
-    const seen = await look(access, signal)
-    const one = object === undefined ? undefined : find(access, seen, object)
-    const asked = object === undefined ? seen.volumes : one === undefined ? [] : [one]
-    const found = await access.attacher.whereabouts(asked, signal)
-    const here = found.map(({ volume, device, readOnly }) => ({
-      object: object ?? labelOf(access, seen.volumes, volume),
+    const access = this.access(pool)
+    const { volumes } = await look(access, signal)
+    const one = object === undefined ? undefined : findVolume(pool, access.settings, volumes, object)
+    const asked = one === undefined ? (object === undefined ? volumes : []) : [one]
+    const found = (await access.attacher.whereabouts(asked, signal)).map(({ volume, device, readOnly }) => ({
+      object: object ?? labelOf(pool, volumes, volume),
       device,
       readOnly,
     }))
-    if (here.length > 0 || object === undefined) return here
-    return await this.cutOff(pool, object)
+    return found.length === 0 && object !== undefined ? await this.cutOff(pool, object) : found
   }
 
   async fence(pool: PoolTarget, object: string, machine: NodeIdentity, signal: AbortSignal): Promise<void> {
     await this.locked(pool, object, async (access) => {
-      const seen = await look(access, signal)
+      const { volumes, all } = await look(access, signal)
       if (access.settings.fence === 'none') throw noFence(object)
-      const volume = find(access, seen, object)
+      const volume = findVolume(pool, access.settings, volumes, object)
       if (volume === undefined || volume.state === 'free') return
-      if (volume.state !== 'here') return await access.attacher.tearAway(volume, seen.all, signal)
+      if (volume.state !== 'here') return await access.attacher.tearAway(volume, all, signal)
       // the lost node was on this machine, unless it is ours that has it by now
       const [held] = await access.attacher.whereabouts([volume], signal)
       const mounts = held === undefined || machine.bootId !== pool.node.bootId ? [] : await mountsOf(held.device)
@@ -245,15 +248,6 @@ class RexrayDriver implements Driver {
     }
   }
 
-  /** Whether the marker was there a short while ago. If that is some time ago, a new list is asked for, not waited for. */
-  private isReached({ pool, settings, cli }: Access): boolean {
-    const { known } = cli
-    const age = performance.now() - (known?.at ?? Number.NEGATIVE_INFINITY)
-    if (known === undefined || age > STALE_MS || !isMarked(pool, settings, known.volumes)) return false
-    if (age > REACHED_MS) cli.list(new AbortController().signal).catch(() => undefined)
-    return true
-  }
-
   private async requireSameBlank(
     access: Access,
     volume: RexrayVolume,
@@ -261,10 +255,10 @@ class RexrayDriver implements Driver {
     all: readonly RexrayVolume[],
     signal: AbortSignal,
   ): Promise<void> {
-    const { id, name } = volume
+    const { id, name, state } = volume
     const sameSize = volume.sizeGiB === sizeGiB
-    if (sameSize && volume.state !== 'elsewhere' && (await this.holdsNothing(access, volume, all, signal))) return
-    const used = volume.state === 'elsewhere' ? 'it is attached to another machine' : 'it holds data'
+    if (sameSize && state !== 'elsewhere' && (await this.holdsNothing(access, volume, all, signal))) return
+    const used = state === 'elsewhere' ? 'it is attached to another machine' : 'it holds data'
     const what = sameSize ? used : `it has ${volume.sizeGiB} GiB and not ${sizeGiB}`
     throw new HoldfastError('object_exists', `There is a volume ${name} (${id}) already, and ${what}`, { id })
   }
@@ -275,23 +269,16 @@ class RexrayDriver implements Driver {
     all: readonly RexrayVolume[],
     signal: AbortSignal,
   ): Promise<boolean> {
-    const since = performance.now() - (this.fresh.get(volume.id) ?? Number.NEGATIVE_INFINITY)
-    if (volume.state === 'free' && since < FRESH_MS) return true
+    if (volume.state === 'free' && this.memory.isFresh(volume.id)) return true
     return await attacher.isBlank(volume, all, signal)
   }
 
   /** What this process attached, is not attached any more, and is mounted all the same. */
   private async cutOff(pool: PoolTarget, object: string): Promise<Attached[]> {
-    const device = this.devices.get(keyOf(pool, object))
+    const device = this.memory.deviceOf(keyOf(pool, object))
     if (device === undefined || !device.startsWith('/dev/')) return []
     const [mount] = await mountsOf(device)
     return mount === undefined ? [] : [{ object, device, readOnly: mount.readOnly }]
-  }
-
-  private forget(pool: PoolTarget, object: string, { id }: RexrayVolume): void {
-    this.fresh.delete(id)
-    this.blank.delete(id)
-    this.devices.delete(keyOf(pool, object))
   }
 
   private async locked<T>(pool: PoolTarget, object: string, work: (access: Access) => Promise<T>): Promise<T> {
@@ -318,61 +305,33 @@ class RexrayDriver implements Driver {
   }
 }
 
-type CopyRest = [kind: 'volume' | 'snapshot', progress: (done: number) => void, signal: AbortSignal]
-
 /** @throws no_marker, marker_conflict, and what rexray fails with */
 async function look({ pool, settings, cli }: Access, signal: AbortSignal): Promise<Look> {
   const all = await cli.list(signal)
   return { all, volumes: poolVolumes(pool, settings, all) }
 }
 
-/** What an object is called on the storage, which may cut names off. */
-function storageName({ settings }: Access, object: string): string {
-  return object.slice(0, settings.nameLength)
-}
-
-/** Of several with one name the first made comes first, as far as ids tell. */
-function named({ volumes }: Look, name: string): RexrayVolume[] {
-  return volumes.filter((volume) => volume.name === name).sort((a, b) => (a.id < b.id ? -1 : 1))
-}
-
-/** @throws storage_failed when the name is several volumes' and the ledger has no id */
-function find(access: Access, seen: Look, object: string): RexrayVolume | undefined {
-  const handle = access.pool.handleOf(object)
-  if (handle !== undefined) return seen.volumes.find(({ id }) => id === handleId(handle))
-  const [first, ...others] = named(seen, storageName(access, object))
-  if (others.length === 0) return first
-  const ids = [first, ...others].map((each) => each?.id).join(', ')
-  throw new HoldfastError('storage_failed', `${object} is the name of several volumes (${ids}): rename all but one`)
-}
-
-function need(access: Access, seen: Look, object: string): RexrayVolume {
-  const volume = find(access, seen, object)
-  if (volume !== undefined) return volume
-  throw new HoldfastError('object_missing', `There is no volume ${object} in ${access.pool.name}`, { object })
-}
-
-/** A volume by its name; of several with one name those that are not known by their id get it added. */
-function labelOf({ pool }: Access, volumes: readonly RexrayVolume[], { id, name }: RexrayVolume): string {
-  const known = pool.handleOf(name)
-  const twins = volumes.filter((each) => each.name === name).map((each) => each.id)
-  const first = known !== undefined && twins.includes(handleId(known)) ? handleId(known) : twins.sort()[0]
-  return id === first && name !== '' ? name : `${name || 'unnamed'} (${id})`
+/** Whether the marker was there a short while ago. If that is some time ago, a new list is asked for, not waited for. */
+function isReached({ pool, settings, cli }: Access): boolean {
+  const { known } = cli
+  const age = performance.now() - (known?.at ?? Number.NEGATIVE_INFINITY)
+  if (known === undefined || age > STALE_MS || !isMarked(pool, settings, known.volumes)) return false
+  if (age > REACHED_MS) cli.list(new AbortController().signal).catch(() => undefined)
+  return true
 }
 
 function infoOf(object: string, { id, sizeGiB }: RexrayVolume): ObjectInfo {
   return { name: object, sizeMiB: sizeGiB * 1024, usedMiB: undefined, handle: id }
 }
 
-/** @throws invalid_size, object_too_large */
-function sizeOf({ unitGiB, maxSizeGiB }: RexraySettings, sizeMiB: number): number {
-  if (!Number.isSafeInteger(sizeMiB) || sizeMiB < 1) {
-    throw new HoldfastError('invalid_size', `Bad size ${sizeMiB}: whole MiB, 1 or more`, { sizeMiB })
-  }
-  const sizeGiB = Math.ceil(sizeMiB / 1024 / unitGiB) * unitGiB
-  if (sizeGiB <= maxSizeGiB) return sizeGiB
-  const text = `${sizeMiB} MiB are more than the ${maxSizeGiB} GiB that a volume can have there (setting maxSizeGiB)`
-  throw new HoldfastError('object_too_large', text, { sizeMiB })
+function keyOf(pool: PoolTarget, object: string): string {
+  return `${pool.uuid}/${object}`
+}
+
+function attachedStill(object: string, { id, state, device, holders }: RexrayVolume): HoldfastError {
+  const where = state === 'here' ? `here as ${device ?? id}` : `to ${holders.join(', ') || 'another machine'}`
+  const text = `${object} (${id}) is attached ${where}; detach it before deleting it`
+  return new HoldfastError('in_use', text, { id, holders: [...holders] })
 }
 
 function tooSmall({ id, sizeGiB }: RexrayVolume, askedGiB: number): HoldfastError {
@@ -383,8 +342,4 @@ function noFence(object: string): HoldfastError {
   const text = `${object}: REX-Ray is taken for unable to prove a loss of access. Make sure that the lost machine is off`
   const advice = 'then confirm by hand; or set fence=detach, where the storage itself takes a volume from a machine'
   return new HoldfastError('unsupported', `${text}, ${advice}`)
-}
-
-function keyOf(pool: PoolTarget, object: string): string {
-  return `${pool.uuid}/${object}`
 }

@@ -175,6 +175,10 @@ export function importVolume(tx: Transaction, command: Of<'volume.import'>): Out
   if (owner !== undefined) {
     throw new HoldfastError('in_use', `object ${quote(command.object)} is ${owner} already`, { owner })
   }
+  if (pool.capabilities?.import === false) {
+    throw new HoldfastError('unsupported', `pool ${pool.name}: its driver cannot adopt what others made`)
+  }
+  checkAccess(pool, { fs: 'raw', access: command.access })
   const volume = tx.put('volume', {
     id: tx.newId('volume'),
     name,

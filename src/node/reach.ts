@@ -157,7 +157,10 @@ export class Reach {
         ...(usedMiB === undefined ? {} : { usedMiB }),
         attached: attached.has(name),
       }))
-      await this.#parts.reportInventory({ poolId, objects, complete: objects.length === found.length })
+      const report = this.#reports.get(poolId)
+      const canList = report?.ok === true && report.capabilities.list !== false
+      const complete = canList && objects.length === found.length
+      await this.#parts.reportInventory({ poolId, objects, complete })
     } catch (thrown) {
       this.#parts.log('inventory.failed', { pool: poolId, message: asHoldfastError(thrown).message })
       this.#inventoried.delete(poolId)

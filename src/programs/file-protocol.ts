@@ -123,7 +123,26 @@ export interface DirectoryObjectOperations {
   retireDirectory(pool: PoolDirectory, object: string): Promise<string[]>
 }
 
-export type AllFileOperations = FileOperations & VolumeDirectoryOperations & DirectoryObjectOperations
+/** Who may use an object, where a server opens the pool's files (see `access-links.ts`). */
+export interface AccessOperations {
+  /** Lays a permit down, to be asked for before it is known whether the initiator may get in. */
+  permitAccess(pool: PoolDirectory, object: string, initiator: string): Promise<void>
+  /** Uses the permit up. @returns the path that the server is to open; undefined when there is no permit */
+  beginAccess(pool: PoolDirectory, object: string, initiator: string): Promise<string | undefined>
+  /** The path as long as the access is not taken away. */
+  accessPath(pool: PoolDirectory, object: string, initiator: string): Promise<string | undefined>
+  /** Makes a permit of it again. */
+  endAccess(pool: PoolDirectory, object: string, initiator: string): Promise<void>
+  /** Takes path and permit away, durably. */
+  denyAccess(pool: PoolDirectory, object: string, initiator: string): Promise<void>
+  /** Removes what is there of an object that is to be deleted. */
+  forgetAccess(pool: PoolDirectory, object: string): Promise<void>
+}
+
+export type AllFileOperations = FileOperations &
+  VolumeDirectoryOperations &
+  DirectoryObjectOperations &
+  AccessOperations
 export type FileOperation = keyof AllFileOperations
 
 export interface FileRequest {

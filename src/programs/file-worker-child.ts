@@ -3,13 +3,14 @@
  * killed at any moment, and it ends when its parent does (the channel closes).
  */
 import { asHoldfastError, type ErrorCode, HoldfastError } from '../model/errors.ts'
+import { accessLinks } from './access-links.ts'
 import { directoryObjects } from './directory-objects.ts'
 import type { FileFailure, FileOperation, FileRequest, FileResponse } from './file-protocol.ts'
 import { poolFiles } from './pool-files.ts'
 import { errnoOf } from './pool-paths.ts'
 import { volumeDirectories } from './volume-directories.ts'
 
-const operations = { ...poolFiles, ...volumeDirectories, ...directoryObjects }
+const operations = { ...poolFiles, ...volumeDirectories, ...directoryObjects, ...accessLinks }
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'storage_full',

@@ -75,13 +75,15 @@ export class GlusterClients {
   /**
    * Replaces a client that is dead.
    * @param seen the client as it was when the call was made that failed
-   * @returns whether there is another one now; false: that one lives, so it is the storage that does not answer
-   * @throws storage_failed when something of ours is still in use through the dead one (data: users)
+   * @param failure of that call
+   * @throws storage_failed when it lives, so that it is the storage that does not answer; and when something of ours is
+   *   still in use through the dead one (data: users)
    */
-  async repair(pool: ClientOf, seen: MountedClient, signal: AbortSignal): Promise<boolean> {
-    return await this.lane(pool).run(signal, async () => {
+  async repair(pool: ClientOf, seen: MountedClient, failure: HoldfastError, signal: AbortSignal): Promise<void> {
+    await this.lane(pool).run(signal, async () => {
       const pid = clientPid(this.place(pool.uuid))
-      if (pid !== undefined) return pid !== seen.pid
+      if (pid !== undefined && pid === seen.pid) throw notReached(pool, failure)
+      if (pid !== undefined) return
       const dead = await this.mounted(pool.uuid)
       if (dead !== undefined) {
         const users = this.users(dead)
@@ -90,7 +92,6 @@ export class GlusterClients {
         await this.programs.run('umount', ['--internal-only', '--lazy', dead.target], { signal, deadlineMs: UMOUNT_MS })
       }
       await this.start(pool, signal)
-      return true
     })
   }
 
@@ -150,6 +151,19 @@ export class GlusterClients {
     this.lanes.set(uuid, lane)
     return lane
   }
+}
+
+/** What the kernel says of a mount whose client is dead, and a client whose servers are away; and what ended with it. */
+export function lostConnection(thrown: unknown): thrown is HoldfastError {
+  if (!(thrown instanceof HoldfastError)) return false
+  const { errno } = thrown.data
+  if (errno === 'ENOTCONN' || errno === 'ECONNABORTED') return true
+  return /Transport endpoint is not connected|Software caused connection abort/.test(thrown.message)
+}
+
+function notReached({ name, settings }: ClientOf, cause: HoldfastError): HoldfastError {
+  const text = `The volume ${settings.volume} of ${name} does not answer: its bricks, or a quorum of them, cannot be reached`
+  return new HoldfastError('storage_failed', `${text} from this node`, { ...cause.data }, { cause })
 }
 
 /** It may still serve what is in use, so it is not ended; it ends by itself with the last of that. */

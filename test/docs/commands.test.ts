@@ -65,6 +65,7 @@ needs('root', 'loop-devices', 'mkfs.xfs').describe('the commands of the document
       HOLDFAST_API: dev.api,
       HOLDFAST_TOKEN_FILE: dev.tokenFile,
       HOLDFAST_OUTPUT: 'json',
+      HOLDFAST_NODE_SOCKET: dev.nodes[0]?.socket ?? '',
     })
   }
 

@@ -89,6 +89,7 @@ export function defineNodeRun(noun: Command): void {
     .option('--label <key=value>', 'a label of this node', pair('--label'))
     .option('--watchdog <device>', 'watchdog device, for pools with fence: self')
     .option('--no-docker', 'without the Docker volume plugin')
+    .option('--csi', 'with the CSI plugin')
     .option('--socket <path>', 'socket for other processes of this machine')
     .addOption(oneOf('--log <level>', 'how much is logged', LEVELS))
     .action(async function (this: Command) {
@@ -102,6 +103,7 @@ export function defineNodeRun(noun: Command): void {
         label: 'labels',
         watchdog: 'watchdog',
         docker: 'doors.docker',
+        csi: 'doors.csi',
         socket: 'socket',
         log: 'log',
       })
@@ -111,7 +113,7 @@ export function defineNodeRun(noun: Command): void {
 
 async function startNode(loaded: LoadedConfig): Promise<void> {
   const { node } = loaded.config
-  const { docker } = node.doors
+  const { docker, csi } = node.doors
   const name = nodeName(node)
   const joinToken =
     node.joinTokenFile === undefined
@@ -135,6 +137,7 @@ async function startNode(loaded: LoadedConfig): Promise<void> {
       ...(node.ca === undefined ? {} : { ca: readText(loaded, 'node.ca', node.ca) }),
       ...(node.watchdog === undefined ? {} : { watchdog: node.watchdog }),
       ...(docker === false ? {} : { docker: { ...docker, socket: docker.socket ?? '' } }),
+      ...(csi === false ? {} : { csi }),
     }),
   )
 }
@@ -215,9 +218,10 @@ function readyLine({ api, token, pool, nodes }: DevReady): string {
 }
 
 function readyText({ api, tokenFile, pool, nodes }: DevReady): string {
-  const rows = nodes.flatMap(({ name, mountRoot, docker, mesos }) => [
+  const rows = nodes.flatMap(({ name, mountRoot, docker, csi, mesos }) => [
     `  ${name}: mounts in ${mountRoot}`,
     ...(docker === null ? [] : [`  ${' '.repeat(name.length)}  Docker's plugin at ${docker}`]),
+    `  ${' '.repeat(name.length)}  CSI plugin at ${csi}`,
     ...(mesos === null ? [] : [`  ${' '.repeat(name.length)}  provider of the agent ${mesos}`]),
   ])
   const settings = `  export HOLDFAST_API=${api} HOLDFAST_TOKEN_FILE=${tokenFile}`

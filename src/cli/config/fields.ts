@@ -11,12 +11,16 @@ export interface Field<T> {
   readonly read: (value: unknown) => T
 }
 
-/** Settings that belong together. One that `canBeOff` may be `false` as a whole. */
+/**
+ * Settings that belong together. One that `canBeOff` may be `false` as a whole; with `on: false` it is, unless it is
+ * `true` or any of its settings is given.
+ */
 export interface Section<F extends Fields, Off extends boolean = boolean> {
   readonly kind: 'section'
   readonly doc: string
   readonly fields: F
   readonly canBeOff: Off
+  readonly on: boolean
 }
 
 export interface Fields {
@@ -35,11 +39,11 @@ export type Read<F extends Fields> = {
 }
 
 export function section<const F extends Fields>(doc: string, fields: F): Section<F, false> {
-  return { kind: 'section', doc, fields, canBeOff: false }
+  return { kind: 'section', doc, fields, canBeOff: false, on: true }
 }
 
-export function sectionOrOff<const F extends Fields>(doc: string, fields: F): Section<F, true> {
-  return { kind: 'section', doc, fields, canBeOff: true }
+export function sectionOrOff<const F extends Fields>(doc: string, fields: F, on = true): Section<F, true> {
+  return { kind: 'section', doc, fields, canBeOff: true, on }
 }
 
 function mustBe(what: string, value: unknown): HoldfastError {

@@ -66,13 +66,14 @@ export function build(fields: Fields, layers: readonly Layer[]): Built {
       return field.fallback
     }
   }
+  const isGiven = (path: string) => [...given.keys()].some((each) => each.startsWith(`${path}.`))
   const whole = (inner: Section<Fields>, path: string): unknown => {
     const found = inner.canBeOff ? given.get(path) : undefined
     if (found !== undefined) {
       const text = String(found.value)
       if (text !== 'true' && text !== 'false') wrong.push(`${found.origin}: ${path}: must be a map, true or false`)
       if (text === 'false') return false
-    }
+    } else if (!inner.on && !isGiven(path)) return false
     return read(inner.fields, `${path}.`)
   }
   const config = read(fields, '')

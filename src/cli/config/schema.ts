@@ -1,3 +1,4 @@
+import { DEFAULT_ROOTS } from '../../doors/csi/config.ts'
 import { parseMasterSpec } from '../../mesos/master-spec.ts'
 import { isName } from '../../model/names.ts'
 import {
@@ -66,6 +67,20 @@ const docker = sectionOrOff('The Docker volume plugin; `false` turns it off.', {
   api: path("Docker's own API socket, to find users whose unmount was skipped."),
 })
 
+const csi = sectionOrOff(
+  'The CSI plugin; `true`, or any of its settings, turns it on.',
+  {
+    socket: pathOr('Its unix socket.', '/run/holdfast/csi.sock'),
+    roles: texts('Roles that its callers act for; the first is the default.', ['default']),
+    roots: texts(
+      'Directories under which its callers may choose where volumes are shown to containers.',
+      DEFAULT_ROOTS,
+    ),
+    mesos: flag("Mesos' isolator `volume/csi` uses it: what that does after a reboot is answered so that it recovers."),
+  },
+  false,
+)
+
 /** Every setting there is. The file has these sections; the environment and flags are named after the keys. */
 export const SCHEMA = {
   client: section('For commands that ask a controller.', {
@@ -116,7 +131,7 @@ export const SCHEMA = {
     leaseSeconds: count("The controller's `leaseSeconds`.", 15, 2, 3600),
     log: choice('How much is logged.', ['debug', 'info', 'warn', 'error'], 'info'),
     socket: pathOr('Socket for other processes of this machine, such as the provider for Mesos.', NODE_SOCKET),
-    doors: section('Ways in for users on this node.', { docker }),
+    doors: section('Ways in for users on this node.', { docker, csi }),
   }),
   mesos: section('For `holdfast mesos provider`.', {
     agent: text(

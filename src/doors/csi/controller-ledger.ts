@@ -19,6 +19,7 @@ export interface ShownVolume {
   readonly access: Access
   readonly state: VolumeState
   readonly format: Format
+  readonly imported: boolean
   readonly protected: boolean
   readonly labels: Readonly<Record<string, string>>
   readonly source?: Source
@@ -51,6 +52,9 @@ export interface Page<T> {
 /** Ids as they are written everywhere; what looks otherwise can be nobody's. */
 const isId = (text: string) => /^[a-z0-9-]{1,40}$/.test(text)
 
+/** The longest that the REST interface lets anybody wait, s. */
+const MAX_WAIT_S = 120
+
 /** The ledger, as far as it concerns the roles of this door. */
 export class Ledger {
   readonly roles: readonly string[]
@@ -67,7 +71,7 @@ export class Ledger {
 
   /** @param waitMs how long the answer may wait for slow work, ms */
   send<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: object, waitMs?: number): Promise<T> {
-    const wait = waitMs === undefined ? '' : `${path.includes('?') ? '&' : '?'}wait=${Math.floor(waitMs / 1000)}`
+    const wait = waitMs === undefined ? '' : `${path.includes('?') ? '&' : '?'}wait=${Math.min(MAX_WAIT_S, Math.floor(waitMs / 1000))}`
     return this.#rest.rest<T>(method, `${path}${wait}`, body, DOOR_HEADER)
   }
 

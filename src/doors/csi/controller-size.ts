@@ -21,7 +21,8 @@ export function sizeRange(range: CapacityRange | undefined): SizeRange {
   if (limitBytes > 0n && limitBytes < requiredBytes) throw outOfRange('the limit is less than what is required')
   const least = requiredBytes === 0n ? undefined : Number((requiredBytes + MIB - 1n) / MIB)
   const most = limitBytes === 0n ? undefined : Number(limitBytes / MIB)
-  if (most !== undefined && most < (least ?? 1)) throw outOfRange('sizes are whole MiB, and there is none in this range')
+  if (most !== undefined && most < (least ?? 1))
+    throw outOfRange('sizes are whole MiB, and there is none in this range')
   return { least, most }
 }
 

@@ -49,13 +49,22 @@ async function answer(asked: Asked | Help): Promise<string> {
     throw usage(`${asked.command}: name the driver with --volumedriver, or "driver" in ${settings.file}`)
   checkDriver(driver)
   const timeoutMs = settings.timeoutMs ?? (asked.command === 'mount' ? MOUNT_MS : OTHERS_MS)
-  setTimeout(() => fail(failed(`${what(asked)}: waited ${timeoutMs / 1000} s for ${waitingFor}`)), timeoutMs)
+  // while the plugin works on the first call: what this takes is not added to what a container waits
+  setImmediate(guard, asked, timeoutMs)
   const { directories, waitMs } = settings
   const say = (text: string) => {
     waitingFor = text
   }
   const plugin = new Plugin({ driver, directories, waitMs, waitingFor: say })
   return new Commands({ asked: { ...asked, driver }, settings, plugin, patienceMs: timeoutMs * 0.9 }).run()
+}
+
+/** Ends it at the deadline and by a signal, with a sentence. */
+function guard(asked: Asked, timeoutMs: number): void {
+  setTimeout(() => fail(failed(`${what(asked)}: waited ${timeoutMs / 1000} s for ${waitingFor}`)), timeoutMs)
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.once(signal, () => fail(failed(`ended by ${signal} while waiting for ${waitingFor}`)))
+  }
 }
 
 function what({ command, volume }: Asked): string {
@@ -69,9 +78,6 @@ function main(): void {
     )
   }
   process.on('uncaughtException', fail)
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-    process.once(signal, () => fail(failed(`ended by ${signal} while waiting for ${waitingFor}`)))
-  }
   answer(readArguments(process.argv.slice(2))).then((text) => end(0, 1, text), fail)
 }
 

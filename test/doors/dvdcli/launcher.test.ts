@@ -60,7 +60,7 @@ test('sources that are newer than what was built, or were not built, are run the
 
 test('what it keeps can be written by its owner alone, whatever the umask is', () => {
   const { top, program } = install()
-  spawnSync('sh', ['-c', 'umask 0; exec "$0"', program], { env: withNode })
+  spawnSync('sh', ['-c', 'umask 0; exec "$0" mount', program], { env: withNode })
   expect(statSync(join(top, 'dist/compiled')).mode & 0o777).toBe(0o755)
 })
 

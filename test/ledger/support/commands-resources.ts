@@ -61,6 +61,8 @@ export const RESOURCES: Own = {
         fence: random.pick(['any', 'any', 'same-machine', 'none']),
         idempotent: random.chance(0.8) ? CAPABLE.idempotent : [],
         maxObjectMiB: random.pick([500, 500, 300]),
+        writersMany: random.chance(0.9),
+        ...(random.chance(0.2) ? { unitMiB: random.pick([1, 10, 64]) } : {}),
       },
       storage: random.chance(0.8) ? { sizeMiB: 4000, freeMiB: random.int(0, 4000) } : undefined,
     }

@@ -136,7 +136,11 @@ function request(world: World, name: string): VolumeRequest {
         : copied.sizeMiB + random.int(0, 20),
     iops:
       hold === undefined ? random.pick([0, 0, 20, 50, 150]) : random.int(0, Math.max(0, hold.iops - hold.drawnIops)),
-    fs: anyFs ? (random.chance(0.04) ? 'btrfs' : random.pick(['ext4', 'xfs', 'raw'])) : (copied?.fs ?? 'ext4'),
+    fs: anyFs
+      ? random.chance(0.04)
+        ? 'btrfs'
+        : random.pick(['ext4', 'xfs', 'raw', 'directory', 'directory'])
+      : (copied?.fs ?? 'ext4'),
     access: access(world),
     source: copied === undefined ? undefined : copied.source,
     holdId: hold?.id,
@@ -173,7 +177,10 @@ function origin(world: World) {
 }
 
 function access(world: World): Volume['access'] {
-  return world.random.pick(['single-writer', 'single-writer', 'many-readers', 'many-readers', 'read-only'])
+  return world.random.pick([
+    ...(['single-writer', 'single-writer', 'many-readers', 'many-readers', 'read-only'] as const),
+    ...(['many-writers', 'many-writers'] as const),
+  ])
 }
 
 /** Mostly a name that nobody has; else any, good or not. */

@@ -59,7 +59,9 @@ function checkAttachments(records: Records): void {
       `${volumeId} is ${volume.state}, not attached`,
     )
     const writers = all.filter((each) => each.mode === 'rw')
-    if (writers.length > 0) assert.equal(all.length, 1, `${volumeId} may be written, so nobody else has it`)
+    const shared = volume.access === 'many-writers'
+    assert.ok(!shared || volume.fs === 'directory', `${volumeId} is shared by many writers, so it is a directory`)
+    if (writers.length > 0 && !shared) assert.equal(all.length, 1, `${volumeId} may be written, so nobody else has it`)
     if (all.length > 1) assert.notEqual(volume.access, 'single-writer', `${volumeId} has one node`)
     for (const each of all) checkAttachment(each, volume)
   }

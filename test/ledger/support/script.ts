@@ -52,7 +52,7 @@ export class Script {
       }),
     capacity: (words) =>
       this.#do({ kind: 'pool.update', poolId: this.#id(words[0]), set: { capacityMiB: amount(words.size) } }),
-    node: (words) => this.#node(words[0] ?? '', words.machine ?? words[0] ?? ''),
+    node: (words) => this.#node(words[0] ?? '', words.machine ?? words[0] ?? '', words.unit),
     session: (words) => this.#session(this.#id(words[0]), words),
     lost: (words) => {
       const id = this.#id(words[0])
@@ -198,10 +198,10 @@ export class Script {
     return { kind: 'volume.create', volume: { ...request, poolId: this.#id(pool), ownHolds: true, mesos } }
   }
 
-  #node(name: string, machineId: string): string[] {
+  #node(name: string, machineId: string, unit: string | undefined): string[] {
     const credentialHash = name.padStart(64, '0').replaceAll(/[^0-9a-f]/g, 'a')
     this.#do({ kind: 'node.join', name, joinTokenId: undefined, credentialHash, machineId, labels: {} })
-    return this.#session(this.#id(name), { boot: `boot-${machineId}`, machine: machineId })
+    return this.#session(this.#id(name), { boot: `boot-${machineId}`, machine: machineId, ...(unit === undefined ? {} : { unit }) })
   }
 
   #session(nodeId: string, words: Words): string[] {
@@ -220,7 +220,8 @@ export class Script {
     const pools = [...this.#state.all('pool').keys()]
     this.#do({ kind: 'node.reach', nodeId, session, reach: pools })
     for (const poolId of pools) {
-      const capabilities = { ...CAPABLE, maxObjectMiB: 2 ** 43 }
+      const unit = words.unit === undefined ? {} : { unitMiB: amount(words.unit) }
+      const capabilities = { ...CAPABLE, maxObjectMiB: 2 ** 43, ...unit }
       this.#do({ kind: 'pool.report', poolId, nodeId, session, capabilities, storage: undefined })
     }
     return lines
@@ -311,7 +312,7 @@ function wish(words: Words, holdId: string | undefined): Wish {
     role: words.role ?? 'default',
     sizeMiB: amount(words.size),
     iops: amount(words.iops),
-    fs: 'ext4',
+    fs: (words.fs ?? 'ext4') as 'ext4',
     access: (words.access ?? 'single-writer') as 'single-writer',
     source: undefined,
     holdId,

@@ -77,12 +77,12 @@ function split(words: readonly string[], { values, switches }: Verb, problem: (t
     if (!word.startsWith('-')) rest.push(word)
     else if ([...switches, ...SWITCHES].includes(name)) flags.set(name, given ?? 'true')
     else if (![...values, ...VALUES].includes(name)) throw problem(`unknown flag: ${word}`)
-    else flags.set(name, valueOf(word, name, given ?? left.shift(), problem))
+    else flags.set(name, valueFor(word, name, given ?? left.shift(), problem))
   }
   return { rest, flags }
 }
 
-function valueOf(
+function valueFor(
   word: string,
   name: string,
   value: string | undefined,
