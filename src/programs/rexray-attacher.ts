@@ -54,7 +54,7 @@ export class RexrayAttacher {
     const isNew = volume.state !== 'here'
     const here = isNew ? await this.bring(volume, all, signal) : volume
     try {
-      if (this.asDirectory) return await this.directory(here, readOnly, mayFormat, signal)
+      if (this.asDirectory) return await this.directory(here, readOnly, isNew, mayFormat, signal)
       return await this.device(here, readOnly, isNew, signal)
     } catch (thrown) {
       // what was attached for nothing must not pin the volume to this machine; the first error is the one to tell
@@ -151,11 +151,12 @@ export class RexrayAttacher {
   private async directory(
     here: RexrayVolume,
     readOnly: boolean,
+    isNew: boolean,
     mayFormat: boolean,
     signal: AbortSignal,
   ): Promise<Whereabouts> {
     const { cli, devices } = this.parts
-    const known = (await devices.located([here], true, signal))[0]?.path
+    const known = isNew ? undefined : (await devices.located([here], true, signal))[0]?.path
     if (known === undefined) await this.guard(here, mayFormat, signal)
     const path = known ?? (await cli.mount(here.id, signal))
     const mount = await mountAbove(path)

@@ -66,7 +66,10 @@ export async function startDaemon(programs: Programs, options: StartOptions, sig
     if (code !== 0) throw startError(options, stderr)
   } catch (thrown) {
     // what was begun goes on by itself, and would hold the disk
-    await endDaemons(runningDaemons((each) => each.file === options.file), 'SIGKILL')
+    await endDaemons(
+      runningDaemons((each) => each.file === options.file),
+      'SIGKILL',
+    )
     throw thrown
   }
 }
@@ -76,7 +79,14 @@ const EXITS = Array.from({ length: 125 }, (_, exit) => exit)
 /** For env(1). Exported for its test: few machines that run tests are run by systemd. */
 export function daemonCommand(options: StartOptions, systemd: boolean, path: string): string[] {
   const { file, readOnly, iops } = options
-  const scope = ['systemd-run', '--scope', '--quiet', '--collect', `--description=Holdfast disk ${basename(file)}`, '--']
+  const scope = [
+    'systemd-run',
+    '--scope',
+    '--quiet',
+    '--collect',
+    `--description=Holdfast disk ${basename(file)}`,
+    '--',
+  ]
   const socket = monitorOf(file)
   return [
     '--ignore-environment',

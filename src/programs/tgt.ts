@@ -127,9 +127,7 @@ export class Tgt {
 
 /** What `tgtadm --op show --mode target` prints (tgt 1.0.85), by its headings. */
 export function parseTargets(text: string): Target[] {
-  return text
-    .split(/^(?=Target \d+: )/m)
-    .flatMap((block) => parseTarget(block) ?? [])
+  return text.split(/^(?=Target \d+: )/m).flatMap((block) => parseTarget(block) ?? [])
 }
 
 function parseTarget(block: string): Target | undefined {

@@ -83,7 +83,7 @@ export function contentTests(subject: () => Subject): void {
 async function keepsData(subject: Subject, type: FilesystemType): Promise<void> {
   const { attach, capabilities, driver, filesystems, large, mount, pool } = subject
   const uuid = randomUUID()
-  await driver.create(pool, type, large, signal)
+  await driver.create(pool, type, large, signal, type === 'directory' ? 'directory' : 'device')
   const blank = await attach(type)
   await filesystems.make(blank, type, uuid, signal)
   const target = await mount(blank, type)

@@ -51,7 +51,7 @@ export async function makeLoopFixture(type: FilesystemType, sizeMiB = 768): Prom
 }
 
 /** Writes until nothing goes in any more, in ever smaller pieces. */
-function fillUp(directory: string): void {
+export function fillUp(directory: string): void {
   const fd = openSync(join(directory, 'ballast'), 'w')
   try {
     for (let size = 8 * 1024 * 1024; size >= 4096; size /= 2) {

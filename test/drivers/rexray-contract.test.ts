@@ -6,5 +6,7 @@ const machine = needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs', 'mkfs.btr
 
 machine.describe('the driver rexray', () => {
   driverContract('rexray, as devices', async () => makeRexrayFixture({ settings: { fence: 'detach' } }))
-  driverContract('rexray, as directories', async () => makeRexrayFixture({ settings: { volumes: 'directory' } }))
+  driverContract('rexray, as directories', async () =>
+    makeRexrayFixture({ settings: { volumes: 'directory' }, within: true }),
+  )
 })

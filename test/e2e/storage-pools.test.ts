@@ -43,6 +43,19 @@ async function asked(name: string, pool: string, more: Record<string, unknown> =
   await cluster.post('/v1/volumes', { name, sizeMiB: 32, pool, ...more })
 }
 
+/**
+ * Waits until a volume is deleted; not until all operations have ended: the pool whose directory is a file is being marked
+ * again and again.
+ */
+async function gone(name: string): Promise<void> {
+  const isGone = () =>
+    cluster.volume(name).then(
+      () => false,
+      (thrown) => thrown.code === 'not_found',
+    )
+  await until(isGone, { what: `${name} to be deleted`, everyMs: 50, deadlineMs: 30_000 })
+}
+
 /** The open operation on a volume, once it has met a failure with that code. */
 async function failing(name: string, code: string): Promise<{ message: string }> {
   return await until(
@@ -115,13 +128,7 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('a pool', () => 
     rmSync(directory, { recursive: true })
     tool('mount', disk?.device ?? '', disk?.directory ?? '')
     await cluster.poolReached(name, 1)
-    // not for the end of everything: the pool whose directory is a file is being marked again and again
-    const isGone = () =>
-      cluster.volume('goes').then(
-        () => false,
-        (thrown) => thrown.code === 'not_found',
-      )
-    await until(isGone, { what: 'the deletion', everyMs: 50 })
+    await gone('goes')
     expect(readdirSync(directory).filter((file) => file.endsWith('.img'))).toHaveLength(1)
     expect(hasData(await node.mount('shared', ONE))).toBe(true)
     await node.unmount('shared', ONE)
@@ -146,7 +153,7 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('a pool', () => 
       })
     })
     await cluster.post('/v1/volumes/full/delete')
-    await cluster.operationsDone()
+    await gone('full')
     expect(await cluster.addVolume('full', { pool: pool.name, ...large })).toMatchObject({ state: 'available' })
   })
 

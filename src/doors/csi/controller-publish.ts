@@ -16,6 +16,7 @@ import { READ_ONLY_CONTEXT } from './words.ts'
 
 /** What the ids of our users begin with; the rest says for what a volume was published. */
 const USERS = 'csi/'
+const MAX_NODE_ID = 256
 
 interface Claim {
   readonly nodeId: string
@@ -46,66 +47,67 @@ export class Publisher {
         if (foreign !== undefined) throw badField('volume_context', foreign)
         const why = unmet([claim.wish], volume)
         if (why !== undefined) throw badField('volume_capability', why)
-        if (!isPublished(volume, claim)) await this.#claim(volume, claim)
+        checkSame(volume, claim)
+        await this.#claim(volume, claim)
         return claim.readOnly ? { [READ_ONLY_CONTEXT]: 'true' } : {}
       }),
     )
   }
 
-  async #claim({ id, name, state }: ShownVolume, { nodeId, readOnly, user }: Claim): Promise<void> {
+  async #claim({ id, name }: ShownVolume, { nodeId, readOnly, user }: Claim): Promise<void> {
+    const body = { volume: id, node: nodeId, user: { id: user }, mode: readOnly ? 'ro' : 'rw' }
     try {
-      const body = { volume: id, node: nodeId, user: { id: user }, mode: readOnly ? 'ro' : 'rw' }
       await this.#ledger.send('POST', '/v1/attachments', body)
     } catch (thrown) {
-      const error = asHoldfastError(thrown)
+      const { code, data } = asHoldfastError(thrown)
       // the node that has it is about to say that it has let it go
-      if (error.code === 'held_elsewhere' && error.data.state === 'unmounting') {
-        throw pending(`volume ${name} is being detached from node ${error.data.node}`)
-      }
-      if (error.code === 'held_elsewhere' || error.code === 'awaiting_proof') throw error
-      throw error.code === 'wrong_state' && state === 'missing' ? noLonger(name) : error
+      if (code !== 'held_elsewhere' || data.state !== 'unmounting') throw thrown
+      throw pending(`volume ${name} is being detached from node ${data.node}`)
     }
   }
 
   async unpublish(request: ControllerUnpublishVolumeRequest, context: CallContext): Promise<void> {
     const volumeId = requiredText('volume_id', request.volumeId)
-    const { nodeId } = request
+    checkNodeId(request.nodeId)
     return this.#turns.run(volumeId, context.signal, () =>
       whileWaited(this.#patience, context, async (leftMs) => {
-        const volume = await this.#ledger.volume(volumeId)
-        if (volume === undefined || !this.#ledger.roles.includes(volume.role)) return
-        const there = volume.attachments.filter((each) => nodeId === '' || isOn(each, nodeId))
-        const going = await Promise.all(there.map((each) => this.#release(each, leftMs)))
-        const left = going.find((each) => each !== undefined)
-        if (left !== undefined) throw pending(`volume ${volume.name} ${left}`)
+        const there = await this.#on(volumeId, request.nodeId)
+        const ours = there.flatMap(({ id, users }) => users.filter(isOurs).map((user) => ({ id, user: user.id })))
+        await Promise.all(ours.map((each) => this.#release(each.id, each.user, leftMs)))
+        const now = ours.length === 0 ? there : await this.#on(volumeId, request.nodeId)
+        const why = now.map(notGone).find((each) => each !== undefined)
+        if (why !== undefined) throw pending(`volume ${volumeId} ${why}`)
       }),
     )
   }
 
-  /** @returns what there is to wait for */
-  async #release(attachment: ShownAttachment, leftMs: number): Promise<string | undefined> {
-    const { id, node, state } = attachment
-    const ours = attachment.users.filter(isOurs)
-    let { users } = attachment
-    for (const user of ours) {
-      const path = `/v1/attachments/${id}/release`
-      const sent = this.#ledger.send<{ attachment: ShownAttachment }>('POST', path, { user: { id: user.id } }, leftMs)
-      const released = await sent.catch((thrown) => {
-        if (asHoldfastError(thrown).code === 'not_found') return undefined
-        throw thrown
-      })
-      users = released?.attachment.users ?? []
+  /** A volume's attachments on a node, or on all; none for a volume that is not there, which is as good. */
+  async #on(volumeId: string, nodeId: string): Promise<readonly ShownAttachment[]> {
+    const volume = await this.#ledger.volume(volumeId)
+    if (volume === undefined || !this.#ledger.roles.includes(volume.role)) return []
+    return volume.attachments.filter((each) => nodeId === '' || isOn(each, nodeId))
+  }
+
+  async #release(attachmentId: string, user: string, leftMs: number): Promise<void> {
+    try {
+      await this.#ledger.send('POST', `/v1/attachments/${attachmentId}/release`, { user: { id: user } }, leftMs)
+    } catch (thrown) {
+      if (asHoldfastError(thrown).code !== 'not_found') throw thrown
     }
-    // what other doors do with it there is their own; of ours, nothing may be left
-    if (users.some((user) => user.door !== 'csi')) return undefined
-    if (users.length > 0) return `is still staged on node ${node}`
-    if (ours.length > 0) return `is being detached from node ${node}`
-    return state === 'stuck' ? `is stuck on node ${node}: ${attachment.reason ?? ''}` : `is being detached from node ${node}`
   }
 }
 
+/** Why another node cannot have it yet. What other doors do with it there is their own. */
+function notGone({ users, state, node, reason }: ShownAttachment): string | undefined {
+  if (users.some(({ door }) => door !== 'csi')) return undefined
+  if (users.length > 0) return `is still staged on node ${node}`
+  return state === 'stuck' ? `is stuck on node ${node}: ${reason}` : `is being detached from node ${node}`
+}
+
 function readClaim(request: ControllerPublishVolumeRequest): Claim {
-  const nodeId = requiredText('node_id', request.nodeId)
+  const { nodeId } = request
+  if (nodeId === '') throw badField('node_id', 'missing')
+  checkNodeId(nodeId)
   const wish = readWish(request.volumeCapability)
   checkMap('volume_context', request.volumeContext)
   const readOnly = request.readonly || wish.readOnly
@@ -114,12 +116,17 @@ function readClaim(request: ControllerPublishVolumeRequest): Claim {
 }
 
 /** @throws ALREADY_EXISTS when it was published there for something else */
-function isPublished(volume: ShownVolume, { nodeId, user }: Claim): boolean {
-  const users = volume.attachments.filter((each) => isOn(each, nodeId)).flatMap((each) => each.users.filter(isOurs))
+function checkSame({ name, attachments }: ShownVolume, { nodeId, user }: Claim): void {
+  const users = attachments.filter((each) => isOn(each, nodeId)).flatMap((each) => each.users.filter(isOurs))
   const other = users.find((each) => each.id !== user)
-  if (other === undefined) return users.length > 0
+  if (other === undefined) return
   const as = other.id.slice(USERS.length)
-  throw new GrpcError('ALREADY_EXISTS', `volume ${volume.name} is published on node ${nodeId} already, as ${as}`)
+  throw new GrpcError('ALREADY_EXISTS', `volume ${name} is published on node ${nodeId} already, as ${as}`)
+}
+
+/** Longer than other texts (csi.proto, NodeGetInfoResponse.node_id). @throws INVALID_ARGUMENT */
+function checkNodeId(nodeId: string): void {
+  if (Buffer.byteLength(nodeId) > MAX_NODE_ID) throw badField('node_id', `longer than ${MAX_NODE_ID} bytes`)
 }
 
 function isOurs(user: { door: string; id: string }): boolean {
@@ -128,8 +135,4 @@ function isOurs(user: { door: string; id: string }): boolean {
 
 function isOn({ node, nodeId }: ShownAttachment, wanted: string): boolean {
   return node === wanted || nodeId === wanted
-}
-
-function noLonger(name: string): GrpcError {
-  return new GrpcError('FAILED_PRECONDITION', `volume ${name} is missing on its storage`)
 }

@@ -45,8 +45,9 @@ async function answer(asked: Asked | Help): Promise<string> {
   if (asked.command === 'version') return versionText(process.argv[1] ?? '')
   const settings = readSettings(process.env)
   const driver = asked.driver === '' ? settings.driver : asked.driver
-  if (driver === '')
+  if (driver === '') {
     throw usage(`${asked.command}: name the driver with --volumedriver, or "driver" in ${settings.file}`)
+  }
   checkDriver(driver)
   const timeoutMs = settings.timeoutMs ?? (asked.command === 'mount' ? MOUNT_MS : OTHERS_MS)
   // while the plugin works on the first call: what this takes is not added to what a container waits

@@ -27,10 +27,11 @@ export interface Answer {
 export class Commands {
   private readonly directory: string
   private readonly state: State
-  /** This machine: each node of a test is one, as far as it says who it is. */
-  private readonly own = process.env.HOLDFAST_CHILD_OF ?? 'vm'
+  /** This machine's instance. */
+  private readonly own: string
 
-  constructor(directory: string, state: State) {
+  constructor(directory: string, state: State, machine: string) {
+    this.own = machine
     this.directory = directory
     this.state = state
   }

@@ -2,9 +2,13 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { HoldfastError } from '../../../src/model/errors.ts'
+import type { Programs } from '../../../src/programs/run.ts'
+import { TAG } from '../../../src/programs/survivors.ts'
 import { tool } from '../../drivers/disk.ts'
 import { loopsUnder, mountsUnder } from '../../e2e/support/node-cleanup.ts'
 import { tempDir } from '../temp-dir.ts'
+import { answerTo } from './rexray-stand-in.ts'
 import { emptyState, type Fault, type Options, readState, type Volume, withState, writeState } from './state.ts'
 
 const PROGRAM = join(import.meta.dirname, 'rexray-stand-in.ts')
@@ -30,14 +34,31 @@ export class RexrayDouble {
     return join(this.directory, this.command)
   }
 
-  /** Starts in a third of the time when its compiled code is kept. */
+  /** Each node of a test is a machine of its own, told by what it marks its children with. */
   #script(): string {
-    const cache = JSON.stringify(join(tmpdir(), 'rexray-double-cache'))
+    const [cache, program, directory] = [join(tmpdir(), 'rexray-double-cache'), PROGRAM, this.directory].map((path) =>
+      JSON.stringify(path),
+    )
     return [
       `#!${process.execPath}`,
       `require('node:module').enableCompileCache(${cache})`,
-      `import(${JSON.stringify(PROGRAM)}).then(({ main }) => main(process.argv.slice(2), ${JSON.stringify(this.directory)}))`,
+      `const machine = process.env.${TAG} ?? 'vm'`,
+      `import(${program}).then(({ main }) => main(process.argv.slice(2), ${directory}, machine))`,
     ].join('\n')
+  }
+
+  /** The same without a process for each call, which takes most of the time of tests that need hundreds. */
+  within(programs: Programs): Programs {
+    return {
+      ...programs,
+      run: async (program, args, options) => {
+        if (program !== this.command) return await programs.run(program, args, options)
+        if (options.signal.aborted) throw new HoldfastError('cancelled', `${program} was cancelled before it started`)
+        const answer = answerTo(args, this.directory, 'vm')
+        if (answer === 'hang') throw new Error('there is no process that could hang')
+        return { stdout: '', stderr: '', ...answer }
+      },
+    }
   }
 
   get volumes(): Volume[] {

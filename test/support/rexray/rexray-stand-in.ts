@@ -4,28 +4,31 @@
  */
 import { writeSync } from 'node:fs'
 import { Misunderstood, parse } from './arguments.ts'
-import { Commands } from './commands.ts'
+import { type Answer, Commands } from './commands.ts'
 import { type Fault, noteCall, readState, withState } from './state.ts'
 
-interface Answer {
-  readonly stdout?: string
-  readonly stderr?: string
-  readonly code: number
+/** @param directory where its state is; @param machine on which it runs */
+export function main(words: readonly string[], directory: string, machine: string): void {
+  const answer = answerTo(words, directory, machine)
+  if (answer === 'hang') setInterval(() => undefined, 1000)
+  else print(answer)
 }
 
-/** @param directory where its state is */
-export function main(words: readonly string[], directory: string): void {
+/** One call: what it prints and how it ends, if it does. */
+export function answerTo(words: readonly string[], directory: string, machine: string): Answer | 'hang' {
   noteCall(directory, words)
   const fault = takeFault(directory, words)
-  const answer = fault === undefined || fault.after === true ? perform(words, directory) : undefined
-  if (fault !== undefined) suffer(fault)
-  else if (answer !== undefined) print(answer)
+  const answer = fault === undefined || fault.after === true ? perform(words, directory, machine) : undefined
+  if (fault === undefined) return answer ?? { code: 0 }
+  const { what, text = '' } = fault
+  if (what === 'hang') return what
+  return what === 'fail' ? { stderr: text, code: 1 } : { stdout: text, code: 0 }
 }
 
-function perform(words: readonly string[], directory: string): Answer {
+function perform(words: readonly string[], directory: string, machine: string): Answer {
   try {
     const call = parse(words, readState(directory).options.grammar)
-    return withState(directory, (state) => new Commands(directory, state).run(call))
+    return withState(directory, (state) => new Commands(directory, state, machine).run(call))
   } catch (thrown) {
     // cobra prints its usage, and REX-Ray does not look whether it did
     if (thrown instanceof Misunderstood) return { stderr: thrown.message, code: 0 }
@@ -41,11 +44,6 @@ function takeFault(directory: string, words: readonly string[]): Fault | undefin
     if (fault !== undefined) fault.times -= 1
     return fault
   })
-}
-
-function suffer({ what, text = '' }: Fault): void {
-  if (what === 'hang') setInterval(() => undefined, 1000)
-  else print(what === 'fail' ? { stderr: text, code: 1 } : { stdout: text, code: 0 })
 }
 
 function print({ stdout = '', stderr = '', code }: Answer): void {
