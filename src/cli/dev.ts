@@ -107,9 +107,11 @@ export async function runDev(options: DevOptions): Promise<RunningDev> {
     } finally {
       await link.close()
     }
+    const providers: RunningProvider[] = []
+    // each takes seconds to withdraw
+    closers.push(async () => void (await Promise.all(providers.map((provider) => provider.stop()))))
     for (const node of nodes) {
-      const provider = node.mesos === null ? undefined : await startProvider(dir, node, node.mesos, api, log)
-      if (provider !== undefined) closers.push(() => provider.stop())
+      if (node.mesos !== null) providers.push(await startProvider(dir, node, node.mesos, api, log))
     }
     const ready = { api, token, tokenFile: join(state, 'admin.token'), pool: POOL, nodes }
     return { ...ready, controller: controller.controller, running, stop }

@@ -176,7 +176,7 @@ class RexrayDriver implements Driver {
       const volume = needVolume(pool, access.settings, volumes, object)
       const mayFormat = this.memory.willChange(volume.id)
       const { device } = await access.attacher.attach(volume, all, { readOnly, mayFormat }, signal)
-      this.memory.attached(keyOf(pool, object), device)
+      await this.memory.attached(keyOf(pool, object), device)
       return { object, device, readOnly }
     })
   }
@@ -185,13 +185,17 @@ class RexrayDriver implements Driver {
     await this.locked(pool, object, async (access) => {
       const { volumes } = await look(access, signal)
       const volume = findVolume(pool, access.settings, volumes, object)
-      if (volume?.state === 'here') await access.attacher.detach(volume, signal)
-      const [cut] = await this.cutOff(pool, object)
+      const key = keyOf(pool, object)
+      if (volume?.state === 'here') {
+        await access.attacher.detach(volume, signal)
+        return this.memory.detached(key)
+      }
+      const cut = await this.memory.cutOff(key)
       if (cut !== undefined) {
         const text = `${object} was detached from this machine by somebody, but ${cut.device} is still mounted`
         throw new HoldfastError('still_mounted', text, { device: cut.device })
       }
-      this.memory.detached(keyOf(pool, object))
+      this.memory.detached(key)
     })
   }
 
@@ -206,7 +210,9 @@ class RexrayDriver implements Driver {
       device,
       readOnly,
     }))
-    return found.length === 0 && object !== undefined ? await this.cutOff(pool, object) : found
+    if (found.length > 0 || object === undefined) return found
+    const cut = await this.memory.cutOff(keyOf(pool, object))
+    return cut === undefined ? [] : [{ object, ...cut }]
   }
 
   async fence(pool: PoolTarget, object: string, machine: NodeIdentity, signal: AbortSignal): Promise<void> {
@@ -271,14 +277,6 @@ class RexrayDriver implements Driver {
   ): Promise<boolean> {
     if (volume.state === 'free' && this.memory.isFresh(volume.id)) return true
     return await attacher.isBlank(volume, all, signal)
-  }
-
-  /** What this process attached, is not attached any more, and is mounted all the same. */
-  private async cutOff(pool: PoolTarget, object: string): Promise<Attached[]> {
-    const device = this.memory.deviceOf(keyOf(pool, object))
-    if (device === undefined || !device.startsWith('/dev/')) return []
-    const [mount] = await mountsOf(device)
-    return mount === undefined ? [] : [{ object, device, readOnly: mount.readOnly }]
   }
 
   private async locked<T>(pool: PoolTarget, object: string, work: (access: Access) => Promise<T>): Promise<T> {

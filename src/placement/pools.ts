@@ -167,7 +167,12 @@ function checkPool(state: LedgerState, pool: Pool, wish: Wish, taken: Taken): Ju
     text: () => (pool.state === 'active' ? 'takes new volumes' : 'is being drained'),
     change: () => `make pool ${pool.name} active again`,
   })
-  checks.push(...checkNamed(pool, wish), ...checkLabels(pool, wish), ...checkCapabilities(pool, wish), checkReach(state, pool))
+  checks.push(
+    ...checkNamed(pool, wish),
+    ...checkLabels(pool, wish),
+    ...checkCapabilities(pool, wish),
+    checkReach(state, pool),
+  )
   return checks
 }
 

@@ -87,9 +87,14 @@ export function initiatorName(access: string): string {
   return `${AUTHORITY}:${access}`
 }
 
-/** Whether an initiator is this node, in this boot or an earlier one. */
-export function isOfNode(initiator: string, nodeId: string): boolean {
-  return initiator.startsWith(`${AUTHORITY}:${nodeId}.`)
+/** What `initiatorName` was given; undefined for the initiators of others. */
+export function accessOf(initiator: string): string | undefined {
+  return new RegExp(`^${AUTHORITY}:([a-z0-9-]+\\.[a-z0-9-]+)$`).exec(initiator)?.[1]
+}
+
+/** Whether an initiator is the same node, in the same boot or another one. */
+export function isSameNode(initiator: string, access: string): boolean {
+  return accessOf(initiator)?.split('.')[0] === access.split('.')[0]
 }
 
 /**

@@ -6,7 +6,7 @@
 import { HoldfastError } from '../model/errors.ts'
 import type { PoolDirectory } from './file-protocol.ts'
 import type { FileWorker } from './file-worker.ts'
-import { type IscsiSettings, initiatorName, objectOfTarget, targetName } from './iscsi-settings.ts'
+import { accessOf, type IscsiSettings, initiatorName, isSameNode, objectOfTarget, targetName } from './iscsi-settings.ts'
 import { objectPath } from './pool-paths.ts'
 import type { Programs } from './run.ts'
 import { type Target, Tgt } from './tgt.ts'
@@ -86,10 +86,12 @@ export class IscsiTargets {
     await this.tgt.deleteLun(tid, lun, signal)
   }
 
-  /** Takes a node's own targets of an object away when it has detached it. It may be let in again. */
+  /** Takes a node's own targets of an object away, of this boot and earlier ones. It may be let in again. */
   async letOut({ object, access }: Access, signal: AbortSignal): Promise<void> {
-    for (const target of await this.list(signal, object)) {
-      if (this.isOf(target, { object, access })) await this.tgt.deleteTarget(target.tid, signal)
+    const targets = await this.list(signal, object)
+    for (const target of targets) {
+      const own = this.isOf(target, { object, access }) || this.ofNode([target], access).length > 0
+      if (own) await this.tgt.deleteTarget(target.tid, signal)
     }
     await this.pool.worker.call('endAccess', FILE_MS, this.pool.place, object, access)
   }
@@ -110,6 +112,15 @@ export class IscsiTargets {
     throw new HoldfastError('storage_failed', text, { tid: left.tid, target: left.name })
   }
 
+  /** The objects with targets that only this node has, in this boot or an earlier one. */
+  ofNode(targets: readonly Target[], access: string): string[] {
+    const own = targets.filter(({ allowed, sessions }) => {
+      const initiators = [...allowed, ...sessions]
+      return initiators.length > 0 && initiators.every((initiator) => isSameNode(initiator, access))
+    })
+    return own.flatMap(({ name }) => objectOfTarget(this.pool.place.uuid, name) ?? [])
+  }
+
   /**
    * Removes the targets of an object that nobody is logged in to.
    * @throws in_use when somebody is
@@ -121,20 +132,25 @@ export class IscsiTargets {
     }
   }
 
-  /** What of others is in the way: removed where nobody is logged in, since its node could not come back to it. */
+  /**
+   * What of others is in the way. It is removed where nobody is logged in, or only this node before it was started anew:
+   * whoever comes back then is shut out before anybody else is let in.
+   */
   private async clearOthers(mine: Access, name: string, readOnly: boolean, signal: AbortSignal): Promise<void> {
     for (const target of await this.list(signal, mine.object)) {
       if (target.name === name && this.isOf(target, mine)) continue
       const alsoReads = readOnly && target.name.includes('@')
       if (alsoReads) continue
-      if (target.sessions.length > 0) throw heldBy(mine.object, target)
+      if (!target.sessions.every((initiator) => isSameNode(initiator, mine.access))) throw heldBy(mine.object, target)
       await this.shutOutAll(target, mine.object, signal)
     }
   }
 
   private async shutOutAll(target: Target, object: string, signal: AbortSignal): Promise<void> {
     for (const initiator of target.allowed) {
-      const access = initiator.slice(initiator.indexOf(':') + 1)
+      const access = accessOf(initiator)
+      // an administrator may have let others in, who have no link
+      if (access === undefined) continue
       await this.pool.worker.call('denyAccess', FILE_MS, this.pool.place, object, access)
     }
     await this.tgt.deleteTarget(target.tid, signal)
@@ -154,8 +170,13 @@ export class IscsiTargets {
     if (tid === undefined) {
       throw new HoldfastError('in_use', `${object} is being attached by another node (${name})`, { target: name })
     }
-    await this.tgt.newLun(tid, disk, signal)
-    await this.tgt.allow(tid, initiatorName(access), signal)
+    try {
+      await this.tgt.newLun(tid, disk, signal)
+      await this.tgt.allow(tid, initiatorName(access), signal)
+    } catch (thrown) {
+      await this.tgt.deleteTarget(tid, signal).catch(() => undefined)
+      throw thrown
+    }
   }
 
   private async path({ object, access }: Access, readOnly: boolean): Promise<string | undefined> {

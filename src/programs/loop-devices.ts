@@ -185,7 +185,8 @@ export function isReadOnly(device: string): boolean {
   return readAttribute(basename(device), 'ro') === '1'
 }
 
-function sizeOf(device: string): number {
+/** Bytes that a device has. */
+export function sizeOf(device: string): number {
   return Number(readAttribute(basename(device), 'size') ?? 0) * 512
 }
 

@@ -1,4 +1,6 @@
 /** What a driver has seen of volumes itself. Nothing depends on it that may not be forgotten at any moment. */
+import { lookAtDevice } from './block-device.ts'
+import { mountsOf } from './rexray-devices.ts'
 
 /** For how long nobody but the operation that made it knows a volume, ms. */
 const FRESH_MS = 300_000
@@ -7,8 +9,8 @@ export class RexrayMemory {
   /** When a volume was made that was not attached since, by id. */
   private readonly made = new Map<string, number>()
   private readonly blank = new Set<string>()
-  /** By key of an object. */
-  private readonly devices = new Map<string, string>()
+  /** By key of an object: the disk that it was here. */
+  private readonly disks = new Map<string, { device: string; sequence: string }>()
 
   /** A volume was made. */
   isNew(id: string): void {
@@ -32,17 +34,24 @@ export class RexrayMemory {
     return this.blank.delete(id) || fresh
   }
 
-  attached(key: string, device: string): void {
-    this.devices.set(key, device)
+  async attached(key: string, device: string): Promise<void> {
+    const disk = await lookAtDevice(device)
+    if (disk !== undefined) this.disks.set(key, { device: disk.device, sequence: disk.sequence })
   }
 
   detached(key: string): void {
-    this.devices.delete(key)
+    this.disks.delete(key)
   }
 
-  /** Where an object was attached last, if nobody here has detached it. */
-  deviceOf(key: string): string | undefined {
-    return this.devices.get(key)
+  /** Where an object is still mounted that somebody else has taken from this machine: its disk is cut off, or another. */
+  async cutOff(key: string): Promise<{ device: string; readOnly: boolean } | undefined> {
+    const disk = this.disks.get(key)
+    if (disk === undefined) return undefined
+    const [mount] = await mountsOf(disk.device)
+    const now = await lookAtDevice(disk.device)
+    // by now it may be another disk of that name, and its mount
+    if (mount === undefined || (now !== undefined && now.sequence !== disk.sequence)) return undefined
+    return { device: disk.device, readOnly: mount.readOnly }
   }
 
   gone(id: string, key: string): void {

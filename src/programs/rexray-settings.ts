@@ -3,7 +3,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { HoldfastError } from '../model/errors.ts'
 
 export interface RexraySettings {
-  /** Name of the program, or its absolute path. */
+  /** Name of the program; where it is, is a matter of each node. */
   readonly command: string
   /** REX-Ray's configuration file on the node; credentials stay in there. */
   readonly config: string | undefined
@@ -34,7 +34,7 @@ interface Rule {
 }
 
 const RULES: Readonly<Record<keyof RexraySettings, Rule>> = {
-  command: { fits: isCommand, wants: 'the name of a program, or an absolute path without . or ..' },
+  command: pattern(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'the name of a program, without a path'),
   config: { fits: isPath, wants: 'an absolute path without . or ..' },
   service: pattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'the name of a libStorage service'),
   grammar: oneOf('0.6', '0.3'),
@@ -104,10 +104,6 @@ function isSetting(key: string): key is keyof RexraySettings {
 
 function isPath(value: string): boolean {
   return isAbsolute(value) && resolve(value) === value && /^[\x21-\x7e]{2,512}$/.test(value)
-}
-
-function isCommand(value: string): boolean {
-  return /^[a-z0-9][a-z0-9._-]{0,62}$/.test(value) || (isPath(value) && /^[A-Za-z0-9._/-]+$/.test(value))
 }
 
 function pattern(expression: RegExp, wants: string): Rule {

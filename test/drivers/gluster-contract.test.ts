@@ -3,18 +3,18 @@ import type { Driver } from '../../src/drivers/driver.ts'
 import { GLUSTER_NEEDS } from '../support/gluster.ts'
 import { needs } from '../support/missing.ts'
 import { type DriverFixture, driverContract, driverLimitsContract } from './contract.ts'
-import { GlusterServer, makeGlusterFixture } from './gluster-fixture.ts'
+import { GlusterFixtures } from './gluster-fixture.ts'
 
 needs(...GLUSTER_NEEDS, 'mkfs.ext4', 'mkfs.btrfs').describe('the driver gluster', () => {
-  let server: GlusterServer
+  let fixtures: GlusterFixtures
   beforeAll(async () => {
-    server = await GlusterServer.start()
+    fixtures = await GlusterFixtures.start()
   })
-  afterAll(() => server?.dispose())
+  afterAll(() => fixtures?.dispose())
 
-  driverContract('gluster, images', () => makeGlusterFixture(server))
-  driverLimitsContract('gluster, images', () => makeGlusterFixture(server))
-  driverContract('gluster, directories', async () => onlyDirectories(await makeGlusterFixture(server)))
+  driverContract('gluster, images', () => fixtures.make())
+  driverLimitsContract('gluster, images', () => fixtures.make())
+  driverContract('gluster, directories', async () => onlyDirectories(await fixtures.make()))
 })
 
 /** The half of the driver that makes directories, as a driver of its own. */

@@ -1,126 +1,169 @@
-/** Storage for tests of the driver gluster: a real server for a whole file, and a pool of its own for each test. */
+/** Storage for tests of the driver gluster: a real server and a node's driver for a whole file, a fresh pool for each test. */
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Driver, PoolTarget } from '../../src/drivers/driver.ts'
 import { createGlusterDriver } from '../../src/drivers/gluster.ts'
 import { readBootId } from '../../src/node/identity.ts'
 import { createFilesystemTools } from '../../src/programs/filesystem-tools.ts'
-import { clientPid } from '../../src/programs/gluster-process.ts'
+import { type ClientPlace, clientCommand, clientPid } from '../../src/programs/gluster-process.ts'
+import { glusterSettings } from '../../src/programs/gluster-settings.ts'
 import { createPrograms } from '../../src/programs/run.ts'
 import { mountsUnder } from '../e2e/support/node-cleanup.ts'
 import { startServer, VOLUME } from '../support/gluster.ts'
 import type { GlusterPeer } from '../support/gluster-peer.ts'
-import { tempDir } from '../support/temp-dir.ts'
+import { type TempDir, tempDir } from '../support/temp-dir.ts'
 import type { DriverFixture } from './contract.ts'
-import { makeDisk, releaseAll, tool } from './disk.ts'
+import { type Disk, makeDisk, releaseAll, tool } from './disk.ts'
 import { fillUp } from './loop-fixture.ts'
+
+/** Inside the volume. */
+const DIRECTORY = '/pools/one'
 
 export class GlusterServer {
   readonly peer: GlusterPeer
-  /** The volume, mounted for us alone. */
+  /** The volume, mounted for the test. */
   readonly mount: string
-  readonly #close: (() => void | Promise<void>)[]
+  readonly temp: TempDir
+  readonly #disk: Disk
 
-  private constructor(peer: GlusterPeer, mount: string, close: (() => void | Promise<void>)[]) {
+  private constructor(temp: TempDir, disk: Disk, peer: GlusterPeer) {
+    this.temp = temp
     this.peer = peer
-    this.mount = mount
-    this.#close = close
+    this.#disk = disk
+    this.mount = join(temp.path, 'mnt')
   }
 
   static async start(sizeMiB = 1024): Promise<GlusterServer> {
     const temp = tempDir()
     const disk = makeDisk('xfs', sizeMiB)
-    const close: (() => void | Promise<void>)[] = [temp.remove, () => disk.dispose()]
     try {
-      const brick = join(disk.directory, 'brick')
-      const peer = await startServer(join(temp.path, 'peer'), brick)
-      close.push(() => peer.dispose())
-      const mount = join(temp.path, 'mnt')
-      mkdirSync(mount)
-      const where = [`--volfile-server=${peer.options.address}`, `--volfile-id=${VOLUME}`]
-      tool('glusterfs', ...where, `--log-file=${join(temp.path, 'mnt.log')}`, '--attribute-timeout=0', mount)
-      close.push(() => void tool('umount', mount))
-      return new GlusterServer(peer, mount, close)
+      const peer = await startServer(join(temp.path, 'peer'), join(disk.directory, 'brick'))
+      const server = new GlusterServer(temp, disk, peer)
+      mkdirSync(server.mount)
+      const settings = glusterSettings(server.settings('/'))
+      tool('env', ...clientCommand(placeOf(temp.path, 'mnt'), settings, 'the test', false))
+      return server
     } catch (thrown) {
-      for (const each of close.reverse()) await each()
+      disk.dispose()
+      temp.remove()
       throw thrown
     }
   }
 
-  get address(): string {
-    return this.peer.options.address
-  }
-
   settings(directory: string): Record<string, string> {
-    return { volume: `${this.address}:/${VOLUME}`, directory }
+    return { volume: `${this.peer.options.address}:/${VOLUME}`, directory }
   }
 
   async dispose(): Promise<void> {
-    for (const each of this.#close.splice(0).reverse()) await each()
+    tool('umount', this.mount)
+    await this.peer.dispose()
+    this.#disk.dispose()
+    this.temp.remove()
   }
 }
 
-/** A node's own driver, which keeps its clients below a directory of the node. */
+/** A node's own driver. */
 export interface GlusterNode {
   readonly driver: Driver
+  /** Where its clients are mounted. */
   readonly clients: string
-  /** Process id of the pool's client. */
+  /** Process id of a pool's client. */
   clientPid(pool: PoolTarget): number | undefined
 }
 
 export interface GlusterFixture extends DriverFixture, GlusterNode {
   readonly server: GlusterServer
+  /** The pool's directory, as the test sees it. */
   readonly directory: string
-  /** Another node, or with the same name another life of one. @param tag marks its children */
+  /** Another node, or, by the name of a known one, another life of it. @param tag marks its children */
   node(name: string, tag?: string): GlusterNode
 }
 
-export async function makeGlusterFixture(server: GlusterServer): Promise<GlusterFixture> {
-  const temp = tempDir()
-  const scratch = join(temp.path, 'scratch')
-  mkdirSync(scratch)
-  const uuid = randomUUID()
-  const directory = `/${uuid.slice(0, 8)}`
-  const opened: Driver[] = []
-  const node = (name: string, tag?: string): GlusterNode => {
-    const programs = createPrograms(undefined, tag)
-    const clients = join(temp.path, name)
-    const filesystems = createFilesystemTools({ programs, scratchDirectory: scratch })
-    const driver = createGlusterDriver({ programs, filesystems, directory: clients })
-    opened.push(driver)
-    return { driver, clients, clientPid: (pool) => clientPid(placeOf(clients, pool.uuid)) }
+/** Makes fixtures that share what takes long: the server, and one node with its client. */
+export class GlusterFixtures {
+  readonly server: GlusterServer
+  readonly #uuid = randomUUID()
+  readonly #own: GlusterNode
+
+  private constructor(server: GlusterServer) {
+    this.server = server
+    this.#own = this.#node('own')
   }
-  const own = node('node-1')
-  const ballast = join(server.mount, `ballast-${uuid}`)
-  return {
-    ...{ server, scratch, directory, node, bootId: readBootId() },
-    ...own,
-    filesystems: createFilesystemTools({ programs: createPrograms(), scratchDirectory: scratch }),
-    pool: {
-      ...{ id: 'pool-1', name: 'gluster~test~pool', uuid, installation: randomUUID() },
-      settings: server.settings(directory),
+
+  static async start(): Promise<GlusterFixtures> {
+    return new GlusterFixtures(await GlusterServer.start())
+  }
+
+  #node(name: string, tag?: string): GlusterNode {
+    const programs = createPrograms(undefined, tag)
+    const clients = join(this.server.temp.path, 'nodes', name)
+    const driver = createGlusterDriver({
+      programs,
+      filesystems: createFilesystemTools({ programs }),
+      directory: clients,
+    })
+    return { driver, clients, clientPid: ({ uuid }) => clientPid(placeOf(clients, uuid)) }
+  }
+
+  async make(): Promise<GlusterFixture> {
+    const { server } = this
+    const temp = tempDir()
+    const others: GlusterNode[] = []
+    const pool: PoolTarget = {
+      ...{ id: 'pool-1', name: 'gluster~test~pool', uuid: this.#uuid, installation: randomUUID() },
+      settings: server.settings(DIRECTORY),
       node: { id: 'node-1', bootId: readBootId() },
       handleOf: () => undefined,
-    },
-    makeReadOnly: async () => void tool('mount', '-o', 'remount,ro', join(own.clients, uuid)),
-    fill: async () => {
-      mkdirSync(ballast)
-      fillUp(ballast)
-    },
-    async dispose() {
-      releaseAll(temp.path)
-      for (const { target } of mountsUnder(scratch).reverse()) attempt('umount', target)
-      await Promise.all(opened.map((driver) => driver.close()))
-      for (const { target } of mountsUnder(temp.path).reverse()) attempt('umount', target)
-      for (const each of [join(server.mount, directory), ballast]) rmSync(each, { recursive: true, force: true })
-      temp.remove()
-    },
+    }
+    const ballast = join(server.mount, 'ballast')
+    const client = join(this.#own.clients, this.#uuid)
+    return {
+      ...this.#own,
+      ...{ server, pool, scratch: temp.path, bootId: readBootId(), directory: join(server.mount, DIRECTORY) },
+      filesystems: createFilesystemTools({ programs: createPrograms(), scratchDirectory: temp.path }),
+      node: (name, tag) => {
+        const node = this.#node(name, tag)
+        others.push(node)
+        return node
+      },
+      makeReadOnly: async () => void tool('mount', '-o', 'remount,ro', client),
+      fill: async () => {
+        mkdirSync(ballast)
+        fillUp(ballast)
+      },
+      dispose: async () => {
+        for (const { target } of mountsUnder(temp.path).reverse()) tool('umount', target)
+        releaseAll(join(server.temp.path, 'nodes'))
+        await this.#forget(pool)
+        await Promise.all(others.map(({ driver }) => driver.close()))
+        if (mountsUnder(this.#own.clients).some(({ target }) => target === client)) {
+          attempt('mount', '-o', 'remount,rw', client)
+        }
+        for (const path of [join(server.mount, 'pools'), ballast]) rmSync(path, { recursive: true, force: true })
+        temp.remove()
+      },
+    }
+  }
+
+  /** What was attached and not mounted is known to the driver alone. */
+  async #forget(pool: PoolTarget): Promise<void> {
+    const { driver } = this.#own
+    const signal = AbortSignal.timeout(10_000)
+    for (const { object } of await driver.attached(pool, signal)) await driver.detach(pool, object, signal)
+  }
+
+  async dispose(): Promise<void> {
+    await this.#own.driver.close()
+    for (const { target } of mountsUnder(this.server.temp.path).reverse()) {
+      if (target !== this.server.mount) attempt('umount', target)
+    }
+    await this.server.dispose()
   }
 }
 
-function placeOf(clients: string, uuid: string) {
-  const target = join(clients, uuid)
+function placeOf(clients: string, name: string): ClientPlace {
+  const target = join(clients, name)
   return { target, pidFile: `${target}.pid`, logFile: `${target}.log` }
 }
 
@@ -135,11 +178,12 @@ function attempt(program: string, ...args: string[]): void {
 /** For tests of the whole system: what a pool needs, and what is left on the storage. */
 export async function makeGlusterBackend() {
   const server = await GlusterServer.start(2048)
+  const directory = join(server.mount, DIRECTORY)
   return {
     driver: 'gluster',
-    settings: server.settings('/pool'),
+    settings: server.settings(DIRECTORY),
     leftovers: async () =>
-      readdirSync(join(server.mount, 'pool')).filter((name) => !/^\.holdfast-(pool|trial)/.test(name)),
+      existsSync(directory) ? readdirSync(directory).filter((name) => !/^\.holdfast-(pool|trial)/.test(name)) : [],
     dispose: () => server.dispose(),
     server,
   }

@@ -157,7 +157,8 @@ class Life {
         if (this.#ended) return
         await this.#node.kill()
       }
-      if (!this.#node.alive) await this.#cluster.startNode(this.#node)
+      // it may die again before it is up
+      if (!this.#node.alive) await this.#cluster.startNode(this.#node).catch(() => undefined)
     }
   }
 }

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { createConnection, type Server } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -53,9 +53,13 @@ export class GlusterPeer {
   async #holdNamespaces(): Promise<void> {
     const { dir, bridge } = this.options
     for (const name of ['lib', 'log', 'bricks']) mkdirSync(join(dir, name), { recursive: true })
+    // geo-replication, which nobody needs here, is asked a dozen times when glusterd starts: that takes it seconds
+    writeFileSync(join(dir, 'gsyncd'), '#!/bin/sh\necho gsyncd\n', { mode: 0o755 })
     const script = [
       'mount --bind "$0/lib" /var/lib/glusterd && mount --bind "$0/log" /var/log/glusterfs',
-      'mount -t tmpfs tmpfs /run && mkdir /run/gluster && echo ready && exec sleep infinity',
+      'mount -t tmpfs tmpfs /run && mkdir /run/gluster',
+      'for gsyncd in /usr/lib/*/glusterfs/gsyncd; do mount --bind "$0/gsyncd" "$gsyncd"; done',
+      'echo ready && exec sleep infinity',
     ].join('\n')
     const namespaces = ['--mount', '--propagation', 'private', ...(bridge === undefined ? [] : ['--net'])]
     const stdio: ['ignore', 'pipe', number] = ['ignore', 'pipe', openSync(join(dir, 'namespace.log'), 'a')]

@@ -79,6 +79,8 @@ async function compose(
     log,
   })
   closers.push(() => dev.stop())
+  // providers withdraw in good order only from agents that are there, which takes its time
+  closers.push(() => mesos.stop())
   if (acls !== undefined) {
     const command: Command = { kind: 'guard.set', state: 'verified', why: [] }
     await dev.controller.engine.submit({ actor: 'test', command })

@@ -112,16 +112,14 @@ export class Creator {
     places: ReadonlySet<string> | undefined,
   ): Promise<ReadonlySet<string> | undefined> {
     if (most === undefined) return places
-    const { items } = await this.#ledger.get<Page<{ id: string; capabilities?: { unitMiB?: number } }>>(
-      '/v1/pools?limit=1000',
-    )
+    const { items } =
+      await this.#ledger.get<Page<{ id: string; capabilities?: { unitMiB?: number } }>>('/v1/pools?limit=1000')
     const within = items.filter(({ capabilities: { unitMiB = 1 } = {} }) => {
       return Math.ceil(body.sizeMiB / unitMiB) * unitMiB <= most
     })
     if (within.length === items.length) return places
     if (within.length === 0) throw outOfRange('no pool has a size in it; they round up to their units')
-    const fitting = new Set(within.map(({ id }) => id))
-    return places === undefined ? fitting : fitting.intersection(places)
+    return new Set(within.map(({ id }) => id).filter((id) => places?.has(id) !== false))
   }
 
   /** What could not be made must not keep its name. */

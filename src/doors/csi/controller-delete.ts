@@ -2,7 +2,7 @@ import type { CallContext } from '../../csi/service.ts'
 import { asHoldfastError, HoldfastError } from '../../model/errors.ts'
 import { MAKING } from '../docker/resolves.ts'
 import type { ControllerSettings } from './controller-config.ts'
-import { type Ledger, type ShownVolume } from './controller-ledger.ts'
+import type { Ledger, ShownVolume } from './controller-ledger.ts'
 import { type Patience, pending, whileWaited } from './controller-patience.ts'
 import { isBusy } from './controller-refusals.ts'
 

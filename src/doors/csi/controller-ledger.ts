@@ -71,7 +71,10 @@ export class Ledger {
 
   /** @param waitMs how long the answer may wait for slow work, ms */
   send<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: object, waitMs?: number): Promise<T> {
-    const wait = waitMs === undefined ? '' : `${path.includes('?') ? '&' : '?'}wait=${Math.min(MAX_WAIT_S, Math.floor(waitMs / 1000))}`
+    const wait =
+      waitMs === undefined
+        ? ''
+        : `${path.includes('?') ? '&' : '?'}wait=${Math.min(MAX_WAIT_S, Math.floor(waitMs / 1000))}`
     return this.#rest.rest<T>(method, `${path}${wait}`, body, DOOR_HEADER)
   }
 

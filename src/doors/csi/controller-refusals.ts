@@ -1,6 +1,6 @@
 import { GrpcError } from '../../csi/grpc-error.ts'
 import type { Candidate } from '../../model/candidate.ts'
-import { HoldfastError } from '../../model/errors.ts'
+import type { HoldfastError } from '../../model/errors.ts'
 
 /** Comparisons that say what a pool can, whatever it has left. */
 const ABILITIES: ReadonlySet<string> = new Set(['access', 'filesystem', 'block', 'copy'])
@@ -31,7 +31,10 @@ function fails({ checks }: Candidate, wanted: string): boolean {
   return checks.some(({ what, ok }) => what === wanted && !ok)
 }
 
-function status(code: 'INVALID_ARGUMENT' | 'FAILED_PRECONDITION' | 'RESOURCE_EXHAUSTED' | 'OUT_OF_RANGE', text: string) {
+function status(
+  code: 'INVALID_ARGUMENT' | 'FAILED_PRECONDITION' | 'RESOURCE_EXHAUSTED' | 'OUT_OF_RANGE',
+  text: string,
+) {
   return new GrpcError(code, text)
 }
 

@@ -1,10 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
-import type {
-  ControllerGetVolumeResponse_VolumeStatusSchema,
-  SnapshotSchema,
-  VolumeSchema,
-} from '../../csi/generated/csi/v1/csi_pb.js'
+import type { SnapshotSchema, VolumeConditionSchema, VolumeSchema } from '../../csi/generated/csi/v1/csi_pb.js'
 import type { Source } from '../../model/volume.ts'
 import { isLeaving, type ShownSnapshot, type ShownVolume } from './controller-ledger.ts'
 import { bytesOf } from './controller-size.ts'
@@ -42,9 +38,10 @@ export function foreignContext(volume: ShownVolume, given: Map): string | undefi
 }
 
 /** Every node that has it, whoever put it there: it is published there as far as anybody else is concerned. */
-export function csiStatus(
-  volume: ShownVolume,
-): MessageInitShape<typeof ControllerGetVolumeResponse_VolumeStatusSchema> {
+export function csiStatus(volume: ShownVolume): {
+  publishedNodeIds: string[]
+  volumeCondition: MessageInitShape<typeof VolumeConditionSchema>
+} {
   const message = trouble(volume)
   return {
     publishedNodeIds: volume.attachments.map(({ node }) => node),
@@ -62,7 +59,9 @@ function trouble({ state, fault, attachments, ...rest }: ShownVolume): string | 
   return fencing === undefined ? undefined : `node ${fencing.node} is lost, and its access is being taken away`
 }
 
-export function csiSnapshot(snapshot: ShownSnapshot): MessageInitShape<typeof SnapshotSchema> {
+type Snapshot = Pick<ShownSnapshot, 'id' | 'volumeId' | 'sizeMiB' | 'createdAt' | 'state' | 'group'>
+
+export function csiSnapshot(snapshot: Snapshot): MessageInitShape<typeof SnapshotSchema> {
   return {
     snapshotId: snapshot.id,
     sourceVolumeId: snapshot.volumeId,

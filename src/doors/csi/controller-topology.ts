@@ -53,7 +53,7 @@ export async function poolsOf({ segments }: Topology, field: string, reachOf: Re
 function distinct(sets: readonly Set<string>[], allowed: ReadonlySet<string> | undefined): Set<string>[] {
   const seen = new Map<string, Set<string>>()
   for (const each of sets) {
-    const left = allowed === undefined ? each : each.intersection(allowed)
+    const left = new Set([...each].filter((pool) => allowed?.has(pool) !== false))
     const key = [...left].sort().join()
     if (left.size > 0 && !seen.has(key)) seen.set(key, left)
   }

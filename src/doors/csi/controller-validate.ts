@@ -1,9 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
+import { asGrpcError } from '../../csi/error-codes.ts'
 import type {
   ValidateVolumeCapabilitiesRequest,
   ValidateVolumeCapabilitiesResponseSchema,
 } from '../../csi/generated/csi/v1/csi_pb.js'
-import { asGrpcError } from '../../csi/error-codes.ts'
 import { readNeeds, unmet } from './controller-capabilities.ts'
 import type { Ledger, ShownVolume } from './controller-ledger.ts'
 import { type Parameters, volumeParameters } from './controller-parameters.ts'

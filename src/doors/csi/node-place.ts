@@ -10,7 +10,9 @@ export interface Place {
 
 /** Where a path is, as the kernel's table has it: what is there is not touched. */
 function placeOf(mounts: readonly MountedAt[], path: string): Place | undefined {
-  const over = mounts.findLast(({ target }) => target === '/' || path === target || path.startsWith(`${target}/`))
+  const covering = mounts.filter(({ target }) => target === '/' || path === target || path.startsWith(`${target}/`))
+  // the table is in no order of use: what an initramfs had mounted stands before the root that came later
+  const over = covering.sort((a, b) => a.target.length - b.target.length).at(-1)
   if (over === undefined) return undefined
   const rest = path.slice(over.target === '/' ? 0 : over.target.length)
   return { root: join(over.root, rest), filesystem: over.filesystem }

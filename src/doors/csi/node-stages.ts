@@ -86,7 +86,7 @@ export class Stages {
   #checkRepeat({ asked, path, wish }: Staging): void {
     const before = this.#parts.book.at(path)
     if (before === undefined || !this.isLive(path, before)) return
-    if (!isAbout(before, asked))
+    if (!this.#means(asked, before))
       throw new GrpcError('ALREADY_EXISTS', `${path}: volume ${before.asked} is staged there`)
     if (before.wish === wishText(wish)) return
     throw new GrpcError('ALREADY_EXISTS', `volume ${asked} is staged at ${path} with another capability`)
@@ -116,7 +116,7 @@ export class Stages {
   async #unstage(asked: string, path: string, context: CallContext): Promise<void> {
     const { book, claims, volumes, groups } = this.#parts
     const entry = book.at(path)
-    const staged = entry !== undefined && isAbout(entry, asked) ? entry : undefined
+    const staged = entry !== undefined && this.#means(asked, entry) ? entry : undefined
     const slot = volumes.here(staged?.volumeId ?? asked)
     if (slot !== undefined) {
       await this.#checkUnpublished(slot, path)
@@ -139,10 +139,15 @@ export class Stages {
     throw new GrpcError('FAILED_PRECONDITION', `volume ${slot.volumeId} is still published at ${left.target}`)
   }
 
+  /** Whether the volume of an entry is asked for, by its id or name. */
+  #means(asked: string, entry: StagedEntry): boolean {
+    return isAbout(entry, asked) || this.#parts.volumes.here(asked)?.volumeId === entry.volumeId
+  }
+
   /** What was staged at a path, under this boot of the machine or answered for an earlier one. */
   staged(asked: string, path: string): StagedEntry | undefined {
     const entry = this.#parts.book.at(path)
-    if (entry === undefined || !isAbout(entry, asked)) return undefined
+    if (entry === undefined || !this.#means(asked, entry)) return undefined
     return entry.bootId === this.#parts.bootId || entry.moved !== undefined ? entry : undefined
   }
 
@@ -157,7 +162,7 @@ export class Stages {
   idOf(asked: string, path?: string): string {
     const { book, volumes } = this.#parts
     const entry = path === undefined ? undefined : book.at(path)
-    if (entry !== undefined && isAbout(entry, asked)) return entry.volumeId
+    if (entry !== undefined && this.#means(asked, entry)) return entry.volumeId
     return volumes.here(asked)?.volumeId ?? book.of(asked)?.volumeId ?? asked
   }
 

@@ -127,8 +127,14 @@ export class Mounts {
 
   async #attempt(name: string, id: string): Promise<string> {
     const { node, roles } = this.#parts
-    const mode = await this.#modeOf(name)
+    const mode = this.#modeFor(name, id) ?? (await this.#modeOf(name))
     return node.mount({ volume: name, user: { door: 'docker', id }, mode, roles })
+  }
+
+  /** Of a user who has it: the same again gets the same answer, without asking the controller. */
+  #modeFor(name: string, id: string): 'rw' | 'ro' | undefined {
+    const { local } = this.#parts
+    return local.hasUser(name, id) ? local.mountedForDocker(name)?.mode : undefined
   }
 
   /** Read-only volumes are mounted so: Docker does not say what it wants. @throws wrong_state for a raw volume */

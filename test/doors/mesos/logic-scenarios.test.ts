@@ -325,6 +325,15 @@ test('a planned stop that takes too long says what is left', () => {
   expect(script.stopped).toEqual([`CREATE_DISK ${uuid(1001)} is still under way`])
 })
 
+test('a planned stop while the agent is away is over at once, and says what is left', () => {
+  const script = begun()
+  script.event(createDisk(script, 1))
+  script.closed('ended')
+  script.step({ kind: 'stop', limitMs: 60_000 })
+  script.pass(100)
+  expect(script.stopped).toEqual([`CREATE_DISK ${uuid(1001)} is still under way`])
+})
+
 test('TEARDOWN ends it: the id is forgotten here and at the controller, and it is not subscribed again', async () => {
   const script = begun()
   script.event({ type: 'TEARDOWN' })

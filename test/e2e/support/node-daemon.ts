@@ -77,7 +77,12 @@ export class NodeProcess {
     const id = ++this.#lastId
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     this.#pending.set(id, { resolve, reject })
-    this.#child?.send({ id, ...asked })
+    // without a channel nobody would ever answer
+    this.#child?.send({ id, ...asked }, (error) => {
+      if (error === null) return
+      this.#pending.delete(id)
+      reject(error)
+    })
     // a call that is cut off by a kill is of no interest to a test that does not wait for it
     promise.catch(() => undefined)
     return promise

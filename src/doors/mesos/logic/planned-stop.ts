@@ -59,6 +59,8 @@ export class PlannedStop {
 
   #advance(): void {
     const { book, operations, publishes } = this.#parts
+    // with no stream there is nothing that could do harm, and nobody who could acknowledge anything
+    if ([...book.providers.values()].every(({ stream }) => stream === 'none')) return this.#end()
     const open = [...book.providers.values()].filter(({ stream }) => stream === 'open')
     if (this.#phase === 'withdraw') {
       if (
