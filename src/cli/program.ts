@@ -91,6 +91,11 @@ const NOUNS: readonly Noun[] = [
     load: async () => (await import('./commands/mesos.ts')).defineMesos,
   },
   {
+    name: 'csi',
+    summary: "run CSI's controller services apart from a node",
+    load: async () => (await import('./commands/csi.ts')).defineCsi,
+  },
+  {
     name: 'dev',
     summary: 'try things out: a controller, nodes and a pool in one process',
     load: async () => (await import('./commands/daemons.ts')).defineDev,

@@ -20,7 +20,7 @@ import { endSurvivors } from '../programs/survivors.ts'
 import { systemClock } from '../runtime/system-clock.ts'
 import { prepareDirectory } from '../store/sqlite/directory.ts'
 import { DirectoryLock } from '../store/sqlite/lock.ts'
-import { type CsiDoorOptions, csiDoor } from './csi-door.ts'
+import type { CsiDoorOptions } from './csi-door.ts'
 import { nodeDrivers } from './node-drivers.ts'
 import { VERSION } from './version.ts'
 
@@ -106,7 +106,10 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
   const journal = new SqliteJournal(join(directory, 'journal.db'))
   closers.push(() => journal.close())
   const filesystems = createFilesystemTools({ programs, scratchDirectory, ownRoots: [mountRoot] })
-  const drivers = nodeDrivers({ programs, filesystems, directory: join(directory, 'drivers') })
+  const drivers = nodeDrivers({
+    ...{ programs, filesystems, directory: join(directory, 'drivers') },
+    log: (event, data) => options.log.info({ event, ...data }),
+  })
   for (const driver of drivers) closers.push(() => driver.close())
   const token = await joinOnce(options, directory, machine)
   const link = new HttpLink({ api: options.api, token, ca: options.ca })
@@ -146,6 +149,8 @@ async function compose(options: NodeOptions, closers: (() => Promise<void> | voi
     closers.push(() => door.close())
   }
   if (options.csi !== undefined) {
+    // gRPC is large, and not everybody needs it
+    const { csiDoor } = await import('./csi-door.ts')
     const parts = { daemon, name: options.name, link, journal, programs, bootId, own: [mountRoot, directory], log }
     const door = csiDoor({ ...parts, options: options.csi })
     await door.listen()

@@ -43,6 +43,7 @@ export class NodeService {
       progress: (nodeId, _envelope, body) => this.#progress(nodeId, body),
       claim: (nodeId, envelope, body) => this.#claim(nodeId, envelope, body),
       release: (nodeId, envelope, body) => this.#release(nodeId, envelope, body),
+      alarm: (nodeId, envelope, body) => this.#alarm(nodeId, envelope, body),
       inventory: (nodeId, _envelope, body) => this.#inventory(nodeId, body),
     }
   }
@@ -223,6 +224,12 @@ export class NodeService {
     const reported = this.#report(nodeId, envelope, body.report)
     const [{ revision }] = await Promise.all([unclaimed, reported])
     return { revision }
+  }
+
+  async #alarm(nodeId: string, { session }: { session: string }, body: CallBody<'alarm'>): Promise<CallReply<'alarm'>> {
+    const command = { kind: 'node.alarm', nodeId, session, ...body } as const
+    await this.#parts.engine.submit({ actor: `node ${nodeId}`, command })
+    return {}
   }
 
   async #inventory(nodeId: string, body: CallBody<'inventory'>): Promise<CallReply<'inventory'>> {

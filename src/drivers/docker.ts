@@ -9,26 +9,18 @@ import { isMarker, readMarkers, requireMarker, writeMarker } from '../docker-plu
 import { secretOptions } from '../docker-plugin/secret-options.ts'
 import { type PluginSettings, readSettings, sizeOptions, unitOf } from '../docker-plugin/settings.ts'
 import { type PluginTimes, PluginVolumes } from '../docker-plugin/volumes.ts'
-import { asHoldfastError, type ErrorCode, HoldfastError } from '../model/errors.ts'
+import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import { formatMiB, MAX_MIB } from '../model/units.ts'
 import { Lane } from '../programs/call-limits.ts'
-import { FileWorker } from '../programs/file-worker.ts'
-import { PluginPlaces, type Traces } from '../programs/plugin-places.ts'
+import { PluginAttacher, type PluginObject } from '../programs/plugin-attacher.ts'
 import { checkObjectName } from '../programs/pool-paths.ts'
 import type { Programs } from '../programs/run.ts'
 import type { Attached, Capabilities, Driver, ObjectInfo, PoolProbe, PoolTarget } from './driver.ts'
 import { Locks } from './locks.ts'
 
 const TIMES: PluginTimes = { longMs: 120_000, shortMs: 60_000, waitMs: 5000 }
-const LOOK_MS = 10_000
-/** For taking back what a call that failed has left. */
-const CLEAN_UP_MS = 60_000
 /** Calls at once for one pool that make, remove, mount and unmount. */
 const AT_ONCE = 8
-/** A plugin that counts calls, and not users, wants as many Unmounts as it got Mounts, the repeated ones too. */
-const MOST_UNMOUNTS = 8
-/** After these a plugin may still do what it was asked. */
-const UNKNOWN_OUTCOME: ReadonlySet<ErrorCode> = new Set(['storage_timeout', 'cancelled'])
 
 /** Where Docker looks (docker/cli docs/extend/plugin_api.md). */
 export const PLUGIN_DIRECTORIES: PluginDirectories = {
@@ -57,13 +49,13 @@ interface Pool {
 class DockerDriver implements Driver {
   readonly name = 'docker'
   private readonly deps: DockerDriverDeps
-  private readonly places: PluginPlaces
+  private readonly attacher: PluginAttacher
   private readonly locks = new Locks()
   private readonly lanes = new Map<string, Lane>()
 
   constructor(deps: DockerDriverDeps) {
     this.deps = deps
-    this.places = new PluginPlaces(deps.directory, deps.programs)
+    this.attacher = new PluginAttacher(deps.directory, deps.programs)
   }
 
   checkSettings(settings: Readonly<Record<string, string>>): void {
@@ -119,17 +111,17 @@ class DockerDriver implements Driver {
   async isBlank(target: PoolTarget, object: string, signal: AbortSignal): Promise<boolean> {
     return await this.locked(target, object, async (pool) => {
       await this.requireObject(pool, object, signal)
-      return await this.blank(pool, object, signal)
+      return await this.attacher.isBlank(this.wish(pool, object), signal)
     })
   }
 
   async delete(target: PoolTarget, object: string, signal: AbortSignal): Promise<void> {
     await this.locked(target, object, async (pool) => {
       await requireMarker(pool.plugin, target, signal)
-      const traces = await this.places.traces(target.uuid, object)
-      if (isAttached(traces)) {
-        const text = `${object} is attached on this machine at ${deviceOf(traces)}; detach it before deleting it`
-        throw new HoldfastError('in_use', text, { device: deviceOf(traces) })
+      const device = await this.attacher.deviceOf(target.uuid, object)
+      if (device !== undefined) {
+        const text = `${object} is attached on this machine at ${device}; detach it before deleting it`
+        throw new HoldfastError('in_use', text, { device })
       }
       if ((await pool.plugin.get(object, signal)) === undefined) return
       await this.changing(pool, signal, () => pool.plugin.remove(object, signal))
@@ -163,20 +155,20 @@ class DockerDriver implements Driver {
     return await this.locked(target, object, async (pool) => {
       await this.requireObject(pool, object, signal)
       // plugins know no read-only: the mount of a user is
-      return { object, device: await this.take(pool, object, signal), readOnly: false }
+      return { object, device: await this.attacher.attach(this.wish(pool, object), signal), readOnly: false }
     })
   }
 
   async detach(target: PoolTarget, object: string, signal: AbortSignal): Promise<void> {
-    await this.locked(target, object, (pool) => this.giveBack(pool, object, signal))
+    await this.locked(target, object, (pool) => this.attacher.detach(this.wish(pool, object), signal))
   }
 
   async attached(target: PoolTarget, _signal: AbortSignal, object?: string): Promise<Attached[]> {
-    const objects = object === undefined ? await this.places.objects(target.uuid) : [object]
+    const objects = object === undefined ? await this.attacher.objects(target.uuid) : [object]
     const found: Attached[] = []
     for (const each of objects) {
-      const traces = await this.places.traces(target.uuid, each)
-      if (isAttached(traces)) found.push({ object: each, device: deviceOf(traces), readOnly: false })
+      const device = await this.attacher.deviceOf(target.uuid, each)
+      if (device !== undefined) found.push({ object: each, device, readOnly: false })
     }
     return found
   }
@@ -225,7 +217,7 @@ class DockerDriver implements Driver {
   /** A create found the name taken. It is the same create repeated if size and emptiness say so. */
   private async requireSameBlank(pool: Pool, object: string, sizeMiB: number, signal: AbortSignal): Promise<void> {
     const size = sizeIn(pool.target.handleOf(object)) ?? sizeMiB
-    if (size === sizeMiB && (await this.blank(pool, object, signal))) return
+    if (size === sizeMiB && (await this.attacher.isBlank(this.wish(pool, object), signal))) return
     const what = size === sizeMiB ? 'it holds data' : `it has ${formatMiB(size)} and not ${formatMiB(sizeMiB)}`
     throw new HoldfastError('object_exists', `${pool.plugin.label} has a volume ${object} already, and ${what}`)
   }
@@ -236,92 +228,23 @@ class DockerDriver implements Driver {
     throw new HoldfastError('object_missing', `There is no volume ${object} on ${plugin.label}`, { object })
   }
 
-  /** Looks into it. What is not attached is attached for that. */
-  private async blank(pool: Pool, object: string, signal: AbortSignal): Promise<boolean> {
-    const { bound, directory } = await this.places.traces(pool.target.uuid, object)
-    if (bound) return await this.isEmpty(directory)
-    try {
-      return await this.isEmpty(await this.take(pool, object, signal))
-    } finally {
-      await this.giveBack(pool, object, AbortSignal.timeout(CLEAN_UP_MS))
-    }
-  }
-
-  /** In a process of its own, which may hang. */
-  private async isEmpty(directory: string): Promise<boolean> {
-    const worker = new FileWorker(directory, undefined, this.deps.programs.environment)
-    try {
-      return (await worker.call('lookAtVolume', LOOK_MS, directory)).empty
-    } finally {
-      await worker.close()
-    }
-  }
-
-  /** @returns the directory */
-  private async take(pool: Pool, object: string, signal: AbortSignal): Promise<string> {
+  /** Its calls that may take long are made not too many at once. */
+  private wish(pool: Pool, object: string): PluginObject {
     const { target, plugin, settings } = pool
-    const before = await this.places.traces(target.uuid, object)
-    if (before.bound) return before.directory
-    await this.places.begin(target.uuid, object)
-    try {
-      const said = await this.changing(pool, signal, () => plugin.mount(object, userOf(target), signal))
-      return await this.places.bind(target.uuid, object, said, settings.requireMount, signal)
-    } catch (thrown) {
-      // what the plugin may still be doing stays on record, and is taken back by the next detach
-      const { code, data } = asHoldfastError(thrown)
-      const refused = 'refusal' in data && before.elsewhere.length === 0
-      if (refused && !before.asked) await this.places.end(target.uuid, object)
-      else if (!UNKNOWN_OUTCOME.has(code)) {
-        await this.giveBack(pool, object, AbortSignal.timeout(CLEAN_UP_MS)).catch(() => undefined)
-      }
-      throw thrown
+    return {
+      plugin: {
+        label: plugin.label,
+        get: (name, signal) => plugin.get(name, signal),
+        mount: (name, user, signal) => this.changing(pool, signal, () => plugin.mount(name, user, signal)),
+        unmount: (name, user, signal) => this.changing(pool, signal, () => plugin.unmount(name, user, signal)),
+      },
+      pool: target.uuid,
+      object,
+      user: `holdfast-${target.installation.slice(0, 8)}-${target.node.id}`,
+      requireMount: settings.requireMount,
+      shared: settings.sharing === 'many',
     }
   }
-
-  /** @throws still_mounted */
-  private async giveBack(pool: Pool, object: string, signal: AbortSignal): Promise<void> {
-    const { uuid } = pool.target
-    const before = await this.places.traces(uuid, object)
-    if (!isAttached(before)) return
-    const [user] = before.users
-    if (user !== undefined) {
-      throw new HoldfastError('still_mounted', `${object} is still mounted at ${user}`, { target: user })
-    }
-    await this.places.unbind(uuid, object, signal)
-    await this.unmount(pool, object, signal)
-    await this.places.end(uuid, object)
-  }
-
-  /** Until the kernel has it no more, however often the plugin wants to be told. */
-  private async unmount(pool: Pool, object: string, signal: AbortSignal): Promise<void> {
-    const { target, plugin, settings } = pool
-    for (let round = 1; ; round += 1) {
-      await this.changing(pool, signal, () => plugin.unmount(object, userOf(target), signal)).catch(async (thrown) => {
-        // a plugin that was restarted may know nothing of this user, each in its own words
-        const refused = 'refusal' in asHoldfastError(thrown).data
-        if (!refused || (await plugin.get(object, signal))?.mountpoint !== undefined) throw thrown
-      })
-      const [left] = (await this.places.traces(target.uuid, object)).elsewhere
-      // several machines may use it, and so may somebody else on this one
-      if (left === undefined || settings.sharing === 'many') return
-      if (round < MOST_UNMOUNTS) continue
-      const text = `${plugin.label} was told ${round} times that ${object} is not used any more, and has it mounted at`
-      throw new HoldfastError('still_mounted', `${text} ${left.target} still`, { target: left.target })
-    }
-  }
-}
-
-/** The user that this node is to plugins: always the same one, so that a repeated Mount is no second user. */
-function userOf({ installation, node }: PoolTarget): string {
-  return `holdfast-${installation.slice(0, 8)}-${node.id}`
-}
-
-function isAttached({ asked, elsewhere }: Traces): boolean {
-  return asked || elsewhere.length > 0
-}
-
-function deviceOf({ asked, directory, elsewhere }: Traces): string {
-  return asked ? directory : (elsewhere[0]?.target ?? directory)
 }
 
 async function createOptions(settings: PluginSettings, sizeMiB: number): Promise<Record<string, string>> {

@@ -5,6 +5,7 @@
 import { HoldfastError } from '../model/errors.ts'
 import { Lane } from '../programs/call-limits.ts'
 import { DirectoryStore } from '../programs/directory-store.ts'
+import { isAllHole } from '../programs/file-holes.ts'
 import type { DirectoryObject } from '../programs/file-protocol.ts'
 import { FileWorker } from '../programs/file-worker.ts'
 import { GlusterAttached } from '../programs/gluster-attached.ts'
@@ -60,7 +61,13 @@ class GlusterDriver implements Driver {
 
   constructor(deps: GlusterDriverDeps) {
     this.deps = deps
-    this.images = createLoopDriver(deps)
+    const { programs, filesystems } = deps
+    this.images = createLoopDriver({
+      programs,
+      filesystems,
+      isAllHole: ({ path, size }, signal) => isAllHole(programs, path, size, signal),
+      workerOf: (pool) => this.worker(pool),
+    })
     this.clients = new GlusterClients(deps.programs, deps.directory)
     this.seen = new GlusterAttached(deps.programs)
   }
@@ -255,7 +262,7 @@ class GlusterDriver implements Driver {
     const { uuid, name, installation } = pool
     const { directory, directIo } = settings
     const path = directory === '/' ? target : `${target}${directory}`
-    const worker = once(this.workers, uuid, () => new FileWorker(name, undefined, programs.environment))
+    const worker = this.worker(pool)
     const long = once(this.lanes, uuid, () => new Lane(LONG_AT_ONCE))
     return {
       images: { ...pool, settings: { directory: path, ...(directIo === undefined ? {} : { directIo }) } },
@@ -268,6 +275,11 @@ class GlusterDriver implements Driver {
       }),
       long,
     }
+  }
+
+  /** The process for all of a pool's files. */
+  private worker({ uuid, name }: PoolTarget): FileWorker {
+    return once(this.workers, uuid, () => new FileWorker(name, undefined, this.deps.programs.environment))
   }
 
   private targetOf(pool: PoolTarget) {

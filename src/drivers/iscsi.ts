@@ -10,6 +10,7 @@ import { FileWorker } from '../programs/file-worker.ts'
 import { IscsiDisks, type LocalDisk } from '../programs/iscsi-disks.ts'
 import { accessName, type IscsiSettings, initiatorName, iscsiSettings } from '../programs/iscsi-settings.ts'
 import { FIRST_LUN, IscsiTargets, type TargetsOf } from '../programs/iscsi-targets.ts'
+import { IscsiTender } from '../programs/iscsi-tender.ts'
 import { isReadOnly, sizeOf } from '../programs/loop-devices.ts'
 import { checkObjectName } from '../programs/pool-paths.ts'
 import { portalAnswers } from '../programs/portal.ts'
@@ -22,7 +23,6 @@ const STAT_MS = 5000
 const FILE_MS = 10_000
 const FLUSH_MS = 60_000
 const CLEAN_UP_MS = 30_000
-const TEND_MS = 60_000
 /** Objects of a pool that are attached or detached at the same time. */
 const AT_ONCE = 4
 
@@ -55,13 +55,17 @@ class IscsiDriver implements Driver {
   private readonly locks = new Locks()
   private readonly workers = new Map<string, FileWorker>()
   private readonly lanes = new Map<string, Lane>()
-  private readonly tending = new Map<string, Promise<void>>()
-  private readonly closing = new AbortController()
+  private readonly tender: IscsiTender
 
   constructor(deps: IscsiDriverDeps) {
     this.deps = deps
-    this.objects = createLoopDriver(deps)
+    this.objects = createLoopDriver({ ...deps, workerOf: (pool) => this.worker(pool) })
     this.disks = new IscsiDisks(deps.programs, deps.directory)
+    this.tender = new IscsiTender({
+      disks: this.disks,
+      locked: (poolUuid, object, work) => this.locks.run(`${poolUuid}/${object}`, work),
+      log: (event, data) => deps.log?.(event, data),
+    })
   }
 
   checkSettings(settings: Readonly<Record<string, string>>): void {
@@ -70,7 +74,7 @@ class IscsiDriver implements Driver {
 
   async probe(pool: PoolTarget, signal: AbortSignal): Promise<PoolProbe> {
     const at = this.at(pool)
-    this.tend(at)
+    this.tender.tend(at)
     const { capabilities, ...sizes } = await this.objects.probe(at.files, signal)
     await at.targets.list(signal)
     await portalAnswers(at.settings.portal)
@@ -146,13 +150,7 @@ class IscsiDriver implements Driver {
     return await this.objects.inventory(this.at(pool).files, signal)
   }
 
-  async attach(
-    pool: PoolTarget,
-    object: string,
-    readOnly: boolean,
-    signal: AbortSignal,
-    iops = 0,
-  ): Promise<Attached> {
+  async attach(pool: PoolTarget, object: string, readOnly: boolean, signal: AbortSignal, iops = 0): Promise<Attached> {
     return await this.locked(pool, object, (at) =>
       at.lane.run(signal, async () => {
         const file = await this.file(at, object)
@@ -197,20 +195,13 @@ class IscsiDriver implements Driver {
   }
 
   async close(): Promise<void> {
-    this.closing.abort()
-    await Promise.all(this.tending.values())
+    await this.tender.close()
     const workers = [...this.workers.values()]
     this.workers.clear()
     await Promise.all([this.objects.close(), ...workers.map((worker) => worker.close())])
   }
 
-  private async bringUp(
-    at: At,
-    object: string,
-    readOnly: boolean,
-    iops: number,
-    signal: AbortSignal,
-  ): Promise<string> {
+  private async bringUp(at: At, object: string, readOnly: boolean, iops: number, signal: AbortSignal): Promise<string> {
     const access = { object, access: at.access }
     const file = this.disks.file(at.pool.uuid, object)
     try {
@@ -269,7 +260,7 @@ class IscsiDriver implements Driver {
     await at.targets.addLun(target, from, to, signal)
     await switchLun(daemon, to, bytes)
     await at.targets.removeLun(target, from, signal)
-    await this.disks.refresh(device, signal)
+    await this.disks.refresh(disk, device, signal)
   }
 
   /** Lays down what this node needs to be let in. Where nothing can be written, an attach will say what is wrong. */
@@ -296,56 +287,6 @@ class IscsiDriver implements Driver {
     if (file.size > 0 && file.size % 512 === 0) return file
     const text = `${file.path} has ${file.size} bytes and cannot be a disk: a multiple of 512 above 0 is needed`
     throw new HoldfastError('foreign_content', text, { object, bytes: file.size, pool: pool.name })
-  }
-
-  /**
-   * Looks after what is attached, beside whatever else is done: gives up disks that do not answer any more, brings
-   * targets back that a restart of the target daemon has lost, and removes those that this node left behind.
-   */
-  private tend(at: At): void {
-    const { uuid } = at.pool
-    if (this.tending.has(uuid) || this.closing.signal.aborted) return
-    const work = this.tendOnce(at, AbortSignal.any([this.closing.signal, AbortSignal.timeout(TEND_MS)]))
-      .catch(() => undefined) // what is wrong with the pool is told by the look at it
-      .finally(() => this.tending.delete(uuid))
-    this.tending.set(uuid, work)
-  }
-
-  private async tendOnce(at: At, signal: AbortSignal): Promise<void> {
-    const disks = await this.disks.present(at.pool.uuid)
-    for (const disk of disks) {
-      if (this.disks.isStuck(disk, at.settings.patienceMs)) await this.giveUp(disk, 'its disk does not answer')
-    }
-    const targets = await at.targets.list(signal)
-    for (const { object, daemons } of disks) {
-      const lost = daemons.some(({ target }) => !targets.some(({ name }) => name === target))
-      if (lost) await this.locked(at.pool, object, () => this.restore(at, object, signal))
-    }
-    for (const object of at.targets.ofNode(targets, at.access)) {
-      if (disks.some((disk) => disk.object === object)) continue
-      await this.locked(at.pool, object, async () => {
-        const [disk] = await this.disks.present(at.pool.uuid, object)
-        if (disk === undefined) await at.targets.letOut({ object, access: at.access }, signal)
-      })
-    }
-  }
-
-  private async restore(at: At, object: string, signal: AbortSignal): Promise<void> {
-    const [disk] = await this.disks.present(at.pool.uuid, object)
-    const [daemon] = disk?.daemons ?? []
-    if (disk === undefined || daemon === undefined) return
-    const there = (await at.targets.list(signal, object)).some(({ name }) => name === daemon.target)
-    if (there) return
-    const access = { object, access: at.access }
-    const restored = await at.targets.reopen(access, daemon.target, await presentLun(daemon), signal)
-    if (restored) this.deps.log?.('iscsi.target-restored', { object, target: daemon.target })
-    else await this.giveUp(disk, 'the access of this node was taken away')
-  }
-
-  private async giveUp(disk: LocalDisk, why: string): Promise<void> {
-    if (disk.daemons.length === 0) return
-    this.deps.log?.('iscsi.disk-given-up', { object: disk.object, why })
-    await this.disks.giveUp(disk)
   }
 
   private async unmount(disk: LocalDisk): Promise<void> {
@@ -375,12 +316,17 @@ class IscsiDriver implements Driver {
     return await this.locks.run(`${pool.uuid}/${object}`, () => work(at))
   }
 
+  private worker({ name, uuid }: PoolTarget): FileWorker {
+    const worker = this.workers.get(uuid) ?? new FileWorker(name, undefined, this.deps.programs.environment)
+    this.workers.set(uuid, worker)
+    return worker
+  }
+
   private at(pool: PoolTarget): At {
     const settings: IscsiSettings = iscsiSettings(pool.settings)
     const { directory } = settings
     const place = { directory, name: pool.name, uuid: pool.uuid, installation: pool.installation }
-    const worker = this.workers.get(directory) ?? new FileWorker(pool.name, undefined, this.deps.programs.environment)
-    this.workers.set(directory, worker)
+    const worker = this.worker(pool)
     const lane = this.lanes.get(pool.uuid) ?? new Lane(AT_ONCE)
     this.lanes.set(pool.uuid, lane)
     const targets = new IscsiTargets(this.deps.programs, { place, settings, worker })

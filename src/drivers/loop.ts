@@ -28,8 +28,12 @@ export interface LoopDriverDeps {
     mounts(): Promise<readonly { device: string; target: string }[]>
     unmount(target: string, signal: AbortSignal): Promise<void>
   }
+  /** Asked of a file that takes blocks, where these need not be its content's: whether it was never written to. */
+  readonly isAllHole?: (file: { readonly path: string; readonly size: number }, signal: AbortSignal) => Promise<boolean>
   /** The boot id of this machine. Default: the kernel's. */
   readonly bootId?: () => Promise<string>
+  /** The process for a pool's files, for a driver that works on them as well; it closes them. Default: its own. */
+  readonly workerOf?: (pool: PoolTarget) => FileWorker
 }
 
 export function createLoopDriver(deps: LoopDriverDeps): Driver {
@@ -274,7 +278,8 @@ class LoopDriver implements Driver {
 
   private async blank(pool: PoolTarget, file: FileFacts, signal: AbortSignal): Promise<boolean> {
     const devices = (await this.loops.of(file, signal)).map(({ device }) => device)
-    return await this.worker(pool, signal).call('blank', WRITE_MS, placeOf(pool), file.object, devices)
+    const blank = await this.worker(pool, signal).call('blank', WRITE_MS, placeOf(pool), file.object, devices)
+    return blank || ((await this.deps.isAllHole?.(file, signal)) ?? false)
   }
 
   /** The devices of an object whose file may be gone or replaced: those then still name its path as deleted. */
@@ -313,6 +318,7 @@ class LoopDriver implements Driver {
   }
 
   private workerOf(pool: PoolTarget): FileWorker {
+    if (this.deps.workerOf !== undefined) return this.deps.workerOf(pool)
     const { directory } = placeOf(pool)
     const known = this.workers.get(directory)
     if (known !== undefined) return known

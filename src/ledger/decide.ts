@@ -5,7 +5,7 @@ import { claim, forceDetach, leaseEnded, reportAttachment, unclaim } from './att
 import { confirmClock, expireKeys, expirySuspended, forgetKeys, suspendExpiry, tickClock } from './clock.ts'
 import type { Command, CommandOf } from './commands.ts'
 import { createHold, releaseHold } from './holds.ts'
-import { joinNode, loseNode, openSession, removeNode, setReach, updateNode } from './nodes.ts'
+import { joinNode, loseNode, openSession, raiseAlarm, removeNode, setReach, updateNode } from './nodes.ts'
 import { assign, cancel, markOverdue, prune, requeue, result, startFence, stopFence } from './operations.ts'
 import type { Outcome } from './outcome.ts'
 import { createPool, deletePool, markPool, reportPool, updatePool } from './pools.ts'
@@ -43,6 +43,7 @@ const HANDLERS: Handlers = {
   'node.session': openSession,
   'node.reach': setReach,
   'node.lost': loseNode,
+  'node.alarm': raiseAlarm,
   'node.remove': removeNode,
   'role.set': setRole,
   'role.delete': deleteRole,

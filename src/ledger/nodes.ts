@@ -31,6 +31,7 @@ export type NodeCommand =
     }
   | { kind: 'node.reach'; nodeId: string; session: string; reach: string[] }
   | { kind: 'node.lost'; nodeId: string; session: string }
+  | { kind: 'node.alarm'; nodeId: string; session: string; alarm: string; volumeId: string; message: string }
   | { kind: 'node.remove'; nodeId: string }
 
 export type NodeUpdate = Partial<Pick<Node, 'labels' | 'attachmentLimit' | 'bandwidthUnit' | 'cordoned'>> & {
@@ -145,6 +146,15 @@ export function loseNode(tx: Transaction, command: Of<'node.lost'>): Outcome<Nod
   if (before.session !== command.session || before.state !== 'up') throw staleSession(before.name)
   const node = tx.put('node', { ...before, state: 'lost', lostAt: tx.now })
   return about('node', node, 'node.lost', { attachments: tx.state.attachmentsByNode.get(node.id).size })
+}
+
+/** Something on a node that somebody should look at. It changes nothing but the history. */
+export function raiseAlarm(tx: Transaction, command: Of<'node.alarm'>): Outcome<Node> {
+  const node = tx.need('node', command.nodeId)
+  if (node.session !== command.session) throw staleSession(node.name)
+  const { alarm, volumeId, message } = command
+  const volume = tx.get('volume', volumeId)?.name ?? volumeId
+  return { ...about('node', node, 'node.alarm', { alarm, volume, message }), always: true }
 }
 
 export function removeNode(tx: Transaction, command: Of<'node.remove'>): Outcome<Node> {

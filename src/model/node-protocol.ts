@@ -236,6 +236,15 @@ export const NODE_CALLS = {
     body: Type.Object({ volumeId: Id, user: User, report: Type.Optional(AttachmentReport) }),
     reply: Type.Object({ revision: Type.Integer() }),
   },
+  /** Something that somebody should look at, for the history. */
+  alarm: {
+    body: Type.Object({
+      alarm: Type.String({ maxLength: 64 }),
+      volumeId: Id,
+      message: Type.String({ maxLength: 1000 }),
+    }),
+    reply: Type.Object({}),
+  },
   inventory: {
     body: Type.Object({
       poolId: Id,

@@ -232,6 +232,11 @@ export class NodeDaemon {
     })
   }
 
+  /** Says that somebody should look at something. It is in the log of this node as well, should it not be heard. */
+  alarm(body: CallBody<'alarm'>): void {
+    this.#session.call('alarm', body).catch(() => undefined)
+  }
+
   #progress(body: CallBody<'progress'>): void {
     // worth nothing when it is late: a lost word is not repeated
     this.#session.call('progress', body).catch(() => undefined)

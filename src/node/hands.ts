@@ -118,7 +118,25 @@ export class Hands {
     if (target !== undefined && (await this.#isOurs(volume, target, signal))) {
       await this.#filesystems.unmount(target, signal)
     }
+    if (volume.fs === 'raw') await this.#checkUnshown(volume, signal)
     await driver.detach(pool, volume.object, signal)
+  }
+
+  /**
+   * A bind mount of a device holds nothing: where one is left, the next volume that gets this device would be shown.
+   * @throws still_mounted
+   */
+  async #checkUnshown(volume: ObjectRef, signal: AbortSignal): Promise<void> {
+    const { driver, target: pool } = this.#pools.access(volume.poolId)
+    const bound = (await this.#filesystems.mounts()).filter(({ root = '/' }) => root !== '/')
+    if (bound.length === 0) return
+    const devices = await driver.attached(pool, signal, volume.object)
+    const isShown = (root: string) =>
+      devices.some((each) => each.object === volume.object && each.device === `/dev${root}`)
+    const entry = bound.find(({ root = '/' }) => isShown(root))
+    if (entry === undefined) return
+    const text = `the device of object ${volume.object} is still shown at ${entry.target}; unmount that first`
+    throw new HoldfastError('still_mounted', text, { target: entry.target })
   }
 
   /** Whether what is mounted at a target is this volume, or nothing is: what others mounted there stays. */

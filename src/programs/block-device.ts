@@ -37,6 +37,11 @@ export async function makeReadOnly(programs: Programs, device: string, signal: A
   await programs.run('blockdev', ['--setro', device], { signal, deadlineMs: BLOCKDEV_MS })
 }
 
+/** Takes `makeReadOnly` back. */
+export async function makeWritable(programs: Programs, device: string, signal: AbortSignal): Promise<void> {
+  await programs.run('blockdev', ['--setrw', device], { signal, deadlineMs: BLOCKDEV_MS })
+}
+
 /** Whether the first MiBs and the last one are zero: there filesystems, partitions and volume managers write what they are. */
 export async function hasBlankEnds(
   programs: Programs,

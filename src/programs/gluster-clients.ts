@@ -37,6 +37,8 @@ export class GlusterClients {
   private readonly directory: string
   private readonly loops: LoopDevices
   private readonly lanes = new Map<string, Lane>()
+  /** Pools that were worked on in this life. */
+  private readonly used = new Set<string>()
   private root: string | undefined
 
   /** @param directory of the node's own, on a local filesystem */
@@ -64,6 +66,7 @@ export class GlusterClients {
   /** The client of a pool, mounted now if it is not yet. Whether it still lives is seen by using it. */
   async client(pool: ClientOf, signal: AbortSignal): Promise<MountedClient> {
     const place = this.place(pool.uuid)
+    this.used.add(pool.uuid)
     if ((await this.mounted(pool.uuid)) === undefined) {
       await this.lane(pool).run(signal, async () => {
         if ((await this.mounted(pool.uuid)) === undefined) await this.start(pool, signal)
@@ -97,7 +100,7 @@ export class GlusterClients {
 
   /** Unmounts clients that nothing is in use through. */
   async close(): Promise<void> {
-    for (const uuid of this.lanes.keys()) {
+    for (const uuid of this.used) {
       const mount = await this.mounted(uuid)
       if (mount === undefined || this.users(mount).length > 0) continue
       // one that is held all the same, or does not answer, is found again by the next life

@@ -90,8 +90,9 @@ export class IscsiDisks {
     return await this.devices.attach(facts, readOnly, 'off', signal)
   }
 
-  /** Lets a device take the size that the file has by now. */
-  async refresh(device: string, signal: AbortSignal): Promise<void> {
+  /** Lets a device take the size that its file has by now. */
+  async refresh({ object, file }: LocalDisk, device: string, signal: AbortSignal): Promise<void> {
+    await this.facts(object, file, signal)
     await this.devices.refresh(device, signal)
   }
 
@@ -131,8 +132,9 @@ export class IscsiDisks {
     })
   }
 
+  /** Asked of the daemon itself: the kernel would answer for a second with what it was told before, and set sizes by it. */
   private async facts(object: string, file: string, signal: AbortSignal): Promise<FileFacts> {
-    const args = ['--format=%Hd:%Ld %i %s %b', '--', file]
+    const args = ['--cached=never', '--format=%Hd:%Ld %i %s %b', '--', file]
     const { stdout } = await this.programs.run('stat', args, { signal, deadlineMs: STAT_MS })
     const [filesystem = '', inode = '', size, blocks] = stdout.trim().split(' ')
     return { object, path: file, size: Number(size), blocks: Number(blocks), filesystem, inode, links: 1 }

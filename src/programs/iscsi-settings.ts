@@ -103,13 +103,13 @@ export function isSameNode(initiator: string, access: string): boolean {
  */
 export function targetName(poolUuid: string, object: string, access: string, readOnly: boolean): string {
   const name = `${AUTHORITY}:${poolUuid}.${object}`
-  return readOnly ? `${name}@${createHash('sha256').update(access).digest('hex').slice(0, 16)}` : name
+  return readOnly ? `${name}:${createHash('sha256').update(access).digest('hex').slice(0, 16)}` : name
 }
 
 /** The object that a target of this pool is of. */
 export function objectOfTarget(poolUuid: string, target: string): string | undefined {
   const start = `${AUTHORITY}:${poolUuid}.`
-  return target.startsWith(start) ? target.slice(start.length).replace(/@.*$/, '') : undefined
+  return target.startsWith(start) ? target.slice(start.length).replace(/:.*$/, '') : undefined
 }
 
 function badSetting(setting: string, text: string): HoldfastError {

@@ -6,7 +6,14 @@
 import { HoldfastError } from '../model/errors.ts'
 import type { PoolDirectory } from './file-protocol.ts'
 import type { FileWorker } from './file-worker.ts'
-import { accessOf, type IscsiSettings, initiatorName, isSameNode, objectOfTarget, targetName } from './iscsi-settings.ts'
+import {
+  accessOf,
+  type IscsiSettings,
+  initiatorName,
+  isSameNode,
+  objectOfTarget,
+  targetName,
+} from './iscsi-settings.ts'
 import { objectPath } from './pool-paths.ts'
 import type { Programs } from './run.ts'
 import { type Target, Tgt } from './tgt.ts'
@@ -53,12 +60,13 @@ export class IscsiTargets {
    */
   async letIn({ object, access }: Access, readOnly: boolean, signal: AbortSignal): Promise<string> {
     const name = targetName(this.pool.place.uuid, object, access, readOnly)
-    await this.clearOthers({ object, access }, name, readOnly, signal)
+    await this.clear({ object, access }, name, readOnly, signal)
     const path = await this.path({ object, access }, readOnly)
     if (path === undefined) throw shutOut(object)
     await this.open({ object, access }, name, { path, lun: FIRST_LUN, readOnly }, signal)
     // a writer and a reader that came at the same time see each other here
-    await this.clearOthers({ object, access }, name, readOnly, signal)
+    const others = (await this.list(signal, object)).filter((target) => target.name !== name)
+    for (const target of others) if (!this.agree(target, object, readOnly)) throw heldBy(object, target)
     return name
   }
 
@@ -133,17 +141,23 @@ export class IscsiTargets {
   }
 
   /**
-   * What of others is in the way. It is removed where nobody is logged in, or only this node before it was started anew:
-   * whoever comes back then is shut out before anybody else is let in.
+   * Removes what is in the way: what this node began and did not finish, or had before it was started anew, and what
+   * others have where nobody is logged in. Whoever comes back then is shut out before anybody else is let in.
+   * @throws in_use
    */
-  private async clearOthers(mine: Access, name: string, readOnly: boolean, signal: AbortSignal): Promise<void> {
+  private async clear(mine: Access, name: string, readOnly: boolean, signal: AbortSignal): Promise<void> {
     for (const target of await this.list(signal, mine.object)) {
-      if (target.name === name && this.isOf(target, mine)) continue
-      const alsoReads = readOnly && target.name.includes('@')
-      if (alsoReads) continue
-      if (!target.sessions.every((initiator) => isSameNode(initiator, mine.access))) throw heldBy(mine.object, target)
-      await this.shutOutAll(target, mine.object, signal)
+      if (target.name !== name && this.agree(target, mine.object, readOnly)) continue
+      const own = this.isOf(target, mine) || target.sessions.every((initiator) => isSameNode(initiator, mine.access))
+      if (!own) throw heldBy(mine.object, target)
+      if (this.isOf(target, mine)) await this.tgt.deleteTarget(target.tid, signal)
+      else await this.shutOutAll(target, mine.object, signal)
     }
+  }
+
+  /** Whether a target may be there beside one for reading or for writing. */
+  private agree(target: Target, object: string, readOnly: boolean): boolean {
+    return readOnly && target.name !== targetName(this.pool.place.uuid, object, '', false)
   }
 
   private async shutOutAll(target: Target, object: string, signal: AbortSignal): Promise<void> {
@@ -162,10 +176,6 @@ export class IscsiTargets {
     disk: { path: string; lun: number; readOnly: boolean },
     signal: AbortSignal,
   ): Promise<void> {
-    // one that was begun and not finished
-    for (const target of await this.list(signal, object)) {
-      if (target.name === name) await this.tgt.deleteTarget(target.tid, signal)
-    }
     const tid = await this.tgt.newTarget(name, signal)
     if (tid === undefined) {
       throw new HoldfastError('in_use', `${object} is being attached by another node (${name})`, { target: name })

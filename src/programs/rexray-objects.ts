@@ -1,6 +1,7 @@
 /** Holdfast's objects among REX-Ray's volumes: what they are called there, and which one is meant. */
 import { HoldfastError } from '../model/errors.ts'
 import { handleId } from '../model/fields.ts'
+import { isOwnObject } from '../model/ids.ts'
 import type { RexraySettings } from './rexray-settings.ts'
 import type { RexrayVolume } from './rexray-volumes.ts'
 
@@ -8,6 +9,7 @@ import type { RexrayVolume } from './rexray-volumes.ts'
 export interface KnownObjects {
   /** `type~instance~pool`, for messages. */
   readonly name: string
+  readonly installation: string
   /** The volume's id in its first line, where the ledger has it. */
   readonly handleOf: (object: string) => string | undefined
 }
@@ -22,7 +24,11 @@ export function volumesNamed(volumes: readonly RexrayVolume[], name: string): Re
   return volumes.filter((volume) => volume.name === name).sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
-/** By the id that the ledger has, else by name. @throws storage_failed when the name is several volumes' */
+/**
+ * By the id that the ledger has, else by name. That id may be of a volume that was made anew since, with an answer that
+ * was lost: then one of a name that nobody else gives is the one that is meant, but not one that just has the same name.
+ * @throws storage_failed when the name is several volumes'
+ */
 export function findVolume(
   pool: KnownObjects,
   settings: RexraySettings,
@@ -30,7 +36,8 @@ export function findVolume(
   object: string,
 ): RexrayVolume | undefined {
   const handle = pool.handleOf(object)
-  if (handle !== undefined) return volumes.find(({ id }) => id === handleId(handle))
+  const known = handle === undefined ? undefined : volumes.find(({ id }) => id === handleId(handle))
+  if (known !== undefined || (handle !== undefined && !isOwnObject(pool.installation, object))) return known
   const found = volumesNamed(volumes, storageName(settings, object))
   if (found.length < 2) return found[0]
   const ids = found.map(({ id }) => id).join(', ')

@@ -12,6 +12,11 @@ const CALL_MS = 10_000
 /** A target that is deleted waits for the requests that its disks still work on. */
 const DELETE_MS = 30_000
 const AGAIN_MS = 50
+/** Seconds between two questions, and how many may go unanswered. */
+const NOP: readonly [name: string, value: string][] = [
+  ['nop_interval', '5'],
+  ['nop_count', '3'],
+]
 const HIGHEST_TID = 2 ** 31 - 1
 /** The output of a program is kept up to 1 MiB; a listing that long may have lost its beginning. */
 const LISTING_LIMIT = 1024 * 1024 - 4096
@@ -56,9 +61,20 @@ export class Tgt {
     for (;;) {
       const tid = randomInt(1, HIGHEST_TID)
       const words = ['--op', 'new', '--mode', 'target', '--tid', String(tid), '--targetname', name]
-      if ((await this.admin(words, signal, /already exists/)) !== undefined) return tid
+      if ((await this.admin(words, signal, /already exists/)) !== undefined) {
+        await this.watch(tid, signal)
+        return tid
+      }
       const taken = (await this.targets(signal)).some((target) => target.name === name)
       if (taken) return undefined
+    }
+  }
+
+  /** Lets sessions end whose initiator does not answer, such as one whose machine is gone. */
+  private async watch(tid: number, signal: AbortSignal): Promise<void> {
+    for (const [name, value] of NOP) {
+      const words = ['--op', 'update', '--mode', 'target', '--tid', String(tid), '--name', name, '--value', value]
+      await this.admin(words, signal)
     }
   }
 

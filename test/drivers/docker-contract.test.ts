@@ -6,7 +6,8 @@ const machine = needs('root', 'mount')
 const sized = { sizeOption: 'size', sizeUnit: 'GiB' }
 
 machine.describe('the driver docker', () => {
-  driverContract('a plugin of directories', () => makeDockerFixture())
+  driverContract('a plugin of directories, of the first days', () =>
+    makeDockerFixture({ without: ['Get', 'Capabilities'] }),
+  )
   driverContract('a plugin that mounts', () => makeDockerFixture({ mounts: true }, { ...sized, requireMount: 'true' }))
-  driverContract('a plugin of the first days', () => makeDockerFixture({ without: ['Get', 'Capabilities'] }))
 })

@@ -35,7 +35,8 @@ export async function makeDockerFixture(
   const plugin = new VolumePlugin({ dir: join(temp.path, 'plugin'), socket, ...options })
   await plugin.start()
   const programs = createPrograms()
-  const again = () => createDockerDriver({ programs, directory: places, times: TIMES })
+  const plugins = { sockets: join(temp.path, 'sockets'), specs: [join(temp.path, 'specs')] }
+  const again = () => createDockerDriver({ programs, plugins, directory: places, times: TIMES })
   return {
     ...{ plugin, scratch, places, again, dir: temp.path, bootId: readBootId(), driver: again() },
     filesystems: createFilesystemTools({ programs, scratchDirectory: scratch }),

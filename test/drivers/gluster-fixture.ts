@@ -34,7 +34,7 @@ export class GlusterServer {
     this.mount = join(temp.path, 'mnt')
   }
 
-  static async start(sizeMiB = 1024): Promise<GlusterServer> {
+  static async start(sizeMiB = 512): Promise<GlusterServer> {
     const temp = tempDir()
     const disk = makeDisk('xfs', sizeMiB)
     try {

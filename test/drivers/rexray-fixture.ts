@@ -34,13 +34,15 @@ export function makeRexrayFixture({
   const double = new RexrayDouble({ devices: 'loop', ...options })
   const scratch = tempDir()
   const opened: DriverFixture['driver'][] = []
-  const open = (programs: Programs) => {
+  // the double takes the tag of its parent for the machine
+  const open = (machine: string) => {
+    const real = createPrograms(undefined, machine === 'vm' ? undefined : machine, [double.directory])
+    const programs: Programs = within ? double.within(real, machine) : real
     const filesystems = createFilesystemTools({ programs, scratchDirectory: scratch.path })
     const driver = createRexrayDriver({ programs, filesystems, times: { appearMs: 600, goMs: 1000 } })
     opened.push(driver)
     return { filesystems, driver }
   }
-  const programs = createPrograms(undefined, undefined, [double.directory])
   const pool: PoolTarget = {
     id: 'pool-1',
     name: 'vfs~test~pool',
@@ -51,11 +53,10 @@ export function makeRexrayFixture({
     handleOf: () => undefined,
   }
   return {
-    ...open(within ? double.within(programs) : programs),
+    ...open('vm'),
     ...{ double, pool, scratch: scratch.path, bootId: readBootId() },
     elsewhere: () => {
-      // the double takes the tag of its parent for the machine
-      const { driver } = open(createPrograms(undefined, 'other', [double.directory]))
+      const { driver } = open('other')
       return { driver, pool: { ...pool, node: { id: 'node-2', bootId: randomUUID() } } }
     },
     async dispose() {
@@ -67,11 +68,11 @@ export function makeRexrayFixture({
 }
 
 /** For tests of the whole system: what a pool and the nodes need, and what is left on the storage. */
-export async function makeRexrayBackend() {
+export async function makeRexrayBackend(settings: Readonly<Record<string, string>> = {}) {
   const double = new RexrayDouble({ devices: 'loop' })
   return {
     driver: 'rexray',
-    settings: { command: double.command, ...QUICK } as Record<string, string>,
+    settings: { command: double.command, ...QUICK, ...settings },
     nodeOptions: { programDirectories: [double.directory] },
     leftovers: async () => [
       ...double.volumes.map(({ name }) => name).filter((name) => !/^hf-[0-9a-f]{8}-pool-/.test(name)),

@@ -17,7 +17,7 @@ afterEach(async () => {
 
 /** A marked pool whose set-up is not among the calls. */
 async function marked(options: RexrayFixtureOptions = {}): Promise<RexrayFixture> {
-  const fixture = makeRexrayFixture(options)
+  const fixture = makeRexrayFixture({ within: true, ...options })
   open.push(fixture)
   await fixture.driver.mark(fixture.pool, signal)
   fixture.double.forgetCalls()
@@ -106,7 +106,7 @@ needs('root', 'loop-devices', 'mkfs.ext4').describe('a rexray that fails', () =>
   })
 
   test('a call that hangs is ended at its time, and others go on meanwhile', async () => {
-    const { driver, pool, double } = await marked({ settings: { timeoutSeconds: '2' } })
+    const { driver, pool, double } = await marked({ settings: { timeoutSeconds: '2' }, within: false })
     await driver.create(pool, 'a', GIB, signal)
     double.fault({ match: '^volume attach', what: 'hang' })
     const hanging = expect(driver.attach(pool, 'a', false, signal)).rejects.toMatchObject({ code: 'storage_timeout' })
@@ -118,7 +118,7 @@ needs('root', 'loop-devices', 'mkfs.ext4').describe('a rexray that fails', () =>
   })
 
   test("who gives up waiting is free at once, and a list that hangs is nobody else's", async () => {
-    const { driver, pool, double } = await marked({ settings: { timeoutSeconds: '2' } })
+    const { driver, pool, double } = await marked({ settings: { timeoutSeconds: '2' }, within: false })
     double.fault({ match: '^volume ls', what: 'hang' })
     const abort = new AbortController()
     const inspect = driver.inspect(pool, 'a', abort.signal)

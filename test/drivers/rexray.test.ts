@@ -16,7 +16,7 @@ afterEach(async () => {
 
 /** A marked pool whose set-up is not among the calls. */
 async function marked(options: RexrayFixtureOptions = {}): Promise<RexrayFixture> {
-  const fixture = makeRexrayFixture(options)
+  const fixture = makeRexrayFixture({ within: true, ...options })
   open.push(fixture)
   await fixture.driver.mark(fixture.pool, signal)
   fixture.double.forgetCalls()
@@ -135,6 +135,15 @@ needs('root', 'loop-devices', 'mkfs.ext4').describe('volumes that could be mista
     await driver.delete(knowing, 'a', signal)
     expect(double.volumes.map((volume) => volume.id)).not.toContain(id)
     expect(double.volume('a').id).toBe('vfs-000')
+  })
+
+  test('an id that is gone stands for the volume with the same name only if Holdfast gave that name', async () => {
+    const { driver, pool, double } = await marked()
+    const own = `hf-${pool.installation.slice(0, 8)}-vol-1`
+    for (const name of [own, 'adopted']) await driver.create(pool, name, GIB, signal)
+    const knowing: PoolTarget = { ...pool, handleOf: () => 'vfs-000' }
+    for (const name of [own, 'adopted']) await driver.delete(knowing, name, signal)
+    expect(double.volumes.map(({ name }) => name)).toEqual([expect.stringMatching(/-pool-/), 'adopted'])
   })
 
   test('two pools of one service are told apart by type; one that has no type has them all, and is refused', async () => {

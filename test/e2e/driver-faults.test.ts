@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { asHoldfastError } from '../../src/model/errors.ts'
 import { FAULTS, FAULTY_CALLS, type Fault, type FaultFiles, happenedIn } from '../support/faulty-driver.ts'
 import { needs } from '../support/missing.ts'
@@ -197,14 +197,17 @@ async function said(cluster: Cluster, fault: Fault): Promise<void> {
   } else expect(retried.length).toBeGreaterThan(0)
 }
 
-for (const [kind, needed, make, usual] of KINDS) {
-  needs('root', 'loop-devices', ...needed).describe(`a volume on ${kind}`, () => {
-    for (const fault of scaled(1) > 1 ? FAULTS : usual) {
-      test.concurrent(
-        `lives on with every call of the driver failing once: ${fault}`,
-        () => liveWith(kind, make, fault),
-        2 * LIFE_MS,
-      )
-    }
-  })
-}
+// they wait most of the time: for a retry, for somebody to look
+describe.concurrent('storage that fails', () => {
+  for (const [kind, needed, make, usual] of KINDS) {
+    needs('root', 'loop-devices', ...needed).describe(`a volume on ${kind}`, () => {
+      for (const fault of scaled(1) > 1 ? FAULTS : usual) {
+        test(
+          `lives on with every call of the driver failing once: ${fault}`,
+          () => liveWith(kind, make, fault),
+          2 * LIFE_MS,
+        )
+      }
+    })
+  }
+})

@@ -44,9 +44,11 @@ export class GlusterPeer {
 
   async start(): Promise<void> {
     await this.#holdNamespaces()
-    if (this.options.bridge !== undefined) await this.#connect(this.options.bridge)
-    const bind = `management.transport.socket.bind-address=${this.options.address}`
-    await this.run('glusterd', '--xlator-option', bind, '--log-level', 'WARNING')
+    const { address, bridge } = this.options
+    if (bridge !== undefined) await this.#connect(bridge)
+    // on a machine of its own its helpers look for it on localhost
+    const bind = `management.transport.socket.bind-address=${address}`
+    await this.run('glusterd', '--log-level', 'WARNING', ...(bridge === undefined ? ['--xlator-option', bind] : []))
     await until(async () => (await this.gluster('pool', 'list')) !== '', { what: 'glusterd to answer', everyMs: 50 })
   }
 

@@ -2,7 +2,7 @@
  * Tests that need a program or a right that a machine may lack. They are skipped there, under a name that says why,
  * and ./check lists them.
  */
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, globSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe, type TestContext, test } from 'vitest'
 
@@ -39,6 +39,8 @@ function isMissing(what: string): boolean {
   if (listed.includes(what)) return true
   if (what === 'root') return process.getuid?.() !== 0
   if (what === 'loop-devices') return !existsSync('/dev/loop-control')
+  // a module without a program of its own
+  if (what === 'qemu-block-iscsi') return globSync('/usr/lib/*/qemu/block-iscsi.so').length === 0
   if (what === 'zookeeper') return !existsSync('/usr/share/java/zookeeper.jar')
   return !searchPath().some((directory) => isExecutable(join(directory, what)))
 }

@@ -151,7 +151,7 @@ function nodeName(node: NodeConfig): string {
   )
 }
 
-function readText(loaded: LoadedConfig, path: string, file: string): string {
+export function readText(loaded: LoadedConfig, path: string, file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (thrown) {
@@ -256,7 +256,7 @@ export async function settings(
  * Runs until TERM or INT, then stops in order. A second signal ends it at once. Signals alone, and parts that wait
  * without holding on to the process, do not keep it alive: this does, until all of it has ended.
  */
-async function stay<T extends Stoppable>(starting: Promise<T>, ready?: (running: T) => void): Promise<void> {
+export async function stay<T extends Stoppable>(starting: Promise<T>, ready?: (running: T) => void): Promise<void> {
   const alive = setInterval(() => {}, 2 ** 30)
   const { promise: asked, resolve } = Promise.withResolvers<void>()
   const stop = () => resolve()

@@ -72,6 +72,7 @@ const csi = sectionOrOff(
   {
     socket: pathOr('Its unix socket.', '/run/holdfast/csi.sock'),
     roles: texts('Roles that its callers act for; the first is the default.', ['default']),
+    trashHours: count('Hours that a volume deleted by CSI stays in the trash; 0 deletes at once.', 0, 0, 8784),
     roots: texts(
       'Directories under which its callers may choose where volumes are shown to containers.',
       DEFAULT_ROOTS,
@@ -151,6 +152,17 @@ export const SCHEMA = {
     credential: pathOr("The node daemon's state directory, where its credential is.", NODE_STATE),
     publishSeconds: count('How long a task may wait for its volumes before it fails.', 55, 5, 58),
     stopSeconds: count('How long withdrawing in good order may take when it is stopped.', 60, 5, 3600),
+    log: choice('How much is logged.', ['debug', 'info', 'warn', 'error'], 'info'),
+  }),
+  csi: section('For `holdfast csi controller`.', {
+    socket: pathOr('Its unix socket.', '/run/holdfast/csi-controller.sock'),
+    api: url('URL of the controller.'),
+    ca: path("PEM file of the authority that signed the controller's certificate."),
+    tokenFile: path('File with the token of an operator.'),
+    roles: texts('Roles that its callers act for; the first is the default.', ['default']),
+    trashHours: count('Hours that a volume deleted by CSI stays in the trash; 0 deletes at once.', 0, 0, 8784),
+    pool: text('Pool of volumes whose parameters name none; chosen if not given.', undefined),
+    fs: choice('Filesystem of mounted volumes that ask for none.', ['ext4', 'xfs', 'btrfs', 'directory'], 'ext4'),
     log: choice('How much is logged.', ['debug', 'info', 'warn', 'error'], 'info'),
   }),
 }

@@ -6,11 +6,11 @@ import { asHoldfastError, HoldfastError } from '../../model/errors.ts'
 import { formatMiB, formatSize } from '../../model/units.ts'
 import { fingerprint } from '../../runtime/secrets.ts'
 import { MAKING } from '../docker/resolves.ts'
-import { unmet } from './controller-capabilities.ts'
+import { readNeeds, unmet } from './controller-capabilities.ts'
 import type { ControllerSettings } from './controller-config.ts'
 import { isLeaving, type Ledger, type Page, type ShownVolume } from './controller-ledger.ts'
 import { named } from './controller-names.ts'
-import { ownParameters } from './controller-parameters.ts'
+import { ownParameters, volumeParameters } from './controller-parameters.ts'
 import { type Patience, pending, whileWaited } from './controller-patience.ts'
 import { type Plan, Planner } from './controller-plan.ts'
 import { placement } from './controller-refusals.ts'
@@ -49,6 +49,9 @@ export class Creator {
   ): Promise<MessageInitShape<typeof CreateVolumeResponseSchema>> {
     const { name } = named(request.name)
     const range = sizeRange(request.capacityRange)
+    // what is wrong in itself is said before anything is looked for
+    readNeeds(request.volumeCapabilities)
+    volumeParameters(request.parameters, request.mutableParameters)
     return whileWaited(this.#patience, context, async (leftMs) => {
       // what it is to be copied from may be gone by the time of a repeat
       const existing = request.volumeContentSource === undefined ? undefined : await this.#ledger.volumeNamed(name)

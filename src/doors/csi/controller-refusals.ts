@@ -22,13 +22,17 @@ export function placement(error: HoldfastError, placed: boolean): Error {
   const nearest = considered[0]?.smallestChange
   const text = nearest === undefined ? message : `${message}; to make it fit: ${nearest}`
   if (placed || considered.length === 0) return status('RESOURCE_EXHAUSTED', text)
-  if (considered.every((each) => fails(each, 'object-size'))) return status('OUT_OF_RANGE', text)
-  const unable = considered.every(({ checks }) => checks.some(({ what, ok }) => !ok && ABILITIES.has(what)))
-  return status(unable ? 'INVALID_ARGUMENT' : 'RESOURCE_EXHAUSTED', text)
+  const tooLarge = everywhere(considered, (what) => what === 'object-size')
+  if (tooLarge !== undefined) return status('OUT_OF_RANGE', `capacity_range: ${tooLarge}`)
+  const unable = everywhere(considered, (what) => ABILITIES.has(what))
+  return unable === undefined ? status('RESOURCE_EXHAUSTED', text) : status('INVALID_ARGUMENT', unable)
 }
 
-function fails({ checks }: Candidate, wanted: string): boolean {
-  return checks.some(({ what, ok }) => what === wanted && !ok)
+/** What every pool fails for such a reason, told of one; undefined: some do not. */
+function everywhere(considered: readonly Candidate[], isReason: (what: string) => boolean): string | undefined {
+  const failed = considered.map(({ checks }) => checks.filter(({ what, ok }) => !ok && isReason(what)).at(-1))
+  if (failed.includes(undefined)) return undefined
+  return `no pool can: ${considered[0]?.name}: ${failed[0]?.text}`
 }
 
 function status(

@@ -20,7 +20,7 @@ import { VolumeTurns } from './node-turns.ts'
 import { NodeVolumes } from './node-volumes.ts'
 
 export interface NodeServiceParts {
-  readonly node: Pick<NodeDaemon, 'mount' | 'unmount' | 'table' | 'reach'>
+  readonly node: Pick<NodeDaemon, 'mount' | 'unmount' | 'table' | 'reach' | 'alarm'>
   /** Name of this node. */
   readonly name: string
   readonly rest: RestClient
@@ -54,8 +54,12 @@ export function createNodeService(parts: NodeServiceParts): UnaryHandlers<typeof
   const paths = new UserPaths({ roots: settings.roots, own: parts.own }, mounts)
   const groups = new VolumeGroups({ owner: new GroupOwner(programs), table: node.table, closing })
   const shared = { volumes, claims, book, paths, mounts, settings, turns: new VolumeTurns() }
+  const alarm = (event: string, volumeId: string, message: string) => {
+    parts.warn(event, { volume: volumeId, message })
+    node.alarm({ alarm: event, volumeId, message })
+  }
   const occupants = new Occupants(shared)
-  const stages = new Stages({ ...shared, groups, bootId: parts.bootId, warn: parts.warn })
+  const stages = new Stages({ ...shared, groups, bootId: parts.bootId, alarm })
   const targets = new Targets({ ...shared, stages, occupants })
   const stats = new Stats({ ...shared, stages, occupants, programs })
   const done = (work: Promise<void>) => work.then(() => ({}))

@@ -28,7 +28,8 @@ export interface StagesParts {
   readonly turns: VolumeTurns
   readonly settings: CsiSettings
   readonly bootId: string
-  readonly warn: (event: string, data: Record<string, unknown>) => void
+  /** Somebody should look at this. */
+  readonly alarm: (alarm: string, volumeId: string, message: string) => void
 }
 
 interface Staging {
@@ -173,11 +174,12 @@ export class Stages {
 
   /** Whether a failure is to be answered as node-mesos.ts says; then it is recorded, and an alarm. */
   excuse(path: string, repeat: Repeat | undefined, thrown: unknown): boolean {
-    const { code, message } = asHoldfastError(thrown)
+    const { message } = asHoldfastError(thrown)
     if (repeat === undefined || !isHarmless(repeat, asHoldfastError(thrown))) return false
     const { before } = repeat
     this.#parts.book.write(path, { ...before, moved: message.slice(0, 500) })
-    this.#parts.warn('csi.volume-moved', { volume: before.volumeId, path, code, message })
+    const text = `an empty directory is shown to Mesos at ${path}: ${message}`
+    this.#parts.alarm('csi.volume-moved', before.volumeId, text.slice(0, 1000))
     return true
   }
 }

@@ -1,10 +1,11 @@
-import { fromJson } from '@bufbuild/protobuf'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { fromJson } from '@bufbuild/protobuf'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Node } from '../../../src/csi/generated/csi/v1/csi_pb.js'
 import type { UnaryClient } from '../../../src/csi/client.ts'
+import { Node } from '../../../src/csi/generated/csi/v1/csi_pb.js'
 import { needs } from '../../support/missing.ts'
+import { until } from '../../support/until.ts'
 import { mount, mountOptions, NodeWorld, outcome, type Paths } from './support/node-world.ts'
 
 /** Calls of the isolator volume/csi of Mesos 1.11, for several containers, a restart of its agent in between. */
@@ -44,7 +45,10 @@ needs('root', 'loop-devices', 'mkfs.xfs').describe('the Node service, used by Me
         request: unknown,
         options: object,
       ) => Promise<unknown>
-      expect([rpc, await outcome(call(fromJson(method.input, request as never), { deadlineMs: 60_000 }))]).toEqual([rpc, 'OK'])
+      expect([rpc, await outcome(call(fromJson(method.input, request as never), { deadlineMs: 60_000 }))]).toEqual([
+        rpc,
+        'OK',
+      ])
       const readOnly = request.readonly === true
       if (rpc === 'NodePublishVolume') {
         expect(mountOptions(target)).toEqual(expect.arrayContaining([readOnly ? 'ro' : 'rw', 'noatime']))
@@ -92,8 +96,17 @@ needs('root', 'loop-devices', 'mkfs.xfs').describe('the Node service, used by Me
     expect(await world.users('moved')).toEqual(['node-2 rw mesos'])
     expect((await plugin.stats('moved', paths.target)).volumeCondition).toMatchObject({ abnormal: true })
     expect(world.logged).toContainEqual(
-      expect.objectContaining({ event: 'csi.volume-moved', volume, code: 'held_elsewhere' }),
+      expect.objectContaining({ event: 'csi.volume-moved', volume, message: expect.stringContaining('node-2') }),
     )
+    const alarm = await until(
+      async () => {
+        const headers = { accept: 'application/json' }
+        const page = await world.rest.rest<{ items: object[] }>('GET', '/v1/events?type=node.alarm', undefined, headers)
+        return page.items[0]
+      },
+      { what: 'the alarm to be in the history' },
+    )
+    expect(alarm).toMatchObject({ data: { alarm: 'csi.volume-moved', volume: 'moved' } })
     await plugin.leave('moved', paths)
     expect(mountOptions(paths.target)).toBeUndefined()
 

@@ -124,6 +124,9 @@ needs('root', 'loop-devices', 'mkfs.xfs').describe('the Node service', () => {
     expect(volumeCondition).toMatchObject({ abnormal: false })
     expect(await outcome(one.publish(volume, paths, block(), { readonly: true }))).toMatch(/^FAILED_PRECONDITION/)
     expect(await outcome(one.publish(volume, paths))).toMatch(/^FAILED_PRECONDITION .*as block/)
+    // the device would be another volume's next, so nobody can take this one away while it is shown
+    const user = { door: 'csi', id: paths.staging }
+    await expect(world.dev.running[0]?.daemon.unmount(volume, user)).rejects.toThrow(/still shown at/)
     await one.leave(volume, paths)
     expect(existsSync(paths.target)).toBe(false)
     const reader = block('SINGLE_NODE_READER_ONLY')

@@ -26,6 +26,16 @@ export interface ClusterOptions {
   readonly node?: Partial<NodeProcessOptions>
   /** Lets a test stop the programs that daemons start. */
   readonly gated?: boolean
+  /** Nodes, by name, that are not on this machine. */
+  readonly machines?: Readonly<Record<string, Machine>>
+}
+
+/** Another machine, or what stands for one. */
+export interface Machine {
+  /** The command line that runs a program there. */
+  command(program: string, args: readonly string[]): [string, string[]]
+  /** Lets programs there reach a port of 127.0.0.1 here, as the same port of 127.0.0.1 there. */
+  forward(port: number): Promise<void>
 }
 
 export interface PoolOptions {
@@ -129,7 +139,7 @@ export class Cluster {
 
   async start(): Promise<void> {
     if (this.#options.gated === true) this.gate = new Gate(this.dir)
-    for (const node of this.nodes) node.gate = this.gate
+    for (const node of this.nodes) node.gate = this.#options.machines?.[node.name] ?? this.gate
     await this.startController()
     for (const node of this.nodes) mkdirSync(dirname(node.options.state), { recursive: true })
     await Promise.all(this.nodes.map((node) => this.startNode(node)))
@@ -173,10 +183,14 @@ export class Cluster {
   }
 
   async startNode(node: NodeProcess): Promise<void> {
+    await this.#options.machines?.[node.name]?.forward(this.#port)
     Object.assign(node.options, { api: `http://127.0.0.1:${this.#port}`, joinToken: this.#controller?.token })
     await node.start()
     if (this.#controller === undefined) return
-    await until(async () => (await node.status()).connected, { what: `node ${node.name} to be connected` })
+    // one that died again meanwhile is the caller's to start
+    await until(async () => !node.alive || (await node.status()).connected, {
+      what: `node ${node.name} to be connected`,
+    })
   }
 
   /** Kills a node's daemon if it runs, and starts it again. */

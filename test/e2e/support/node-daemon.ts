@@ -18,7 +18,7 @@ export type User = { door: string; id: string }
 export class NodeProcess {
   readonly options: NodeProcessOptions
   /** Set: the daemon's programs pass through it. */
-  gate: Gate | undefined
+  gate: Pick<Gate, 'command'> | undefined
   readonly #pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
   #child: ChildProcess | undefined
   #lastId = 0

@@ -109,6 +109,14 @@ export const RESOURCES: Own = {
     const node = world.some('node', isUp)
     return { kind: 'node.lost', nodeId: node?.id ?? 'node-none', session: sessionOf(world, node) }
   },
+  'node.alarm': (world) => {
+    const node = world.some('node', isUp)
+    const volumeId = world.some('volume', () => true)?.id ?? 'vol-none'
+    return {
+      ...{ kind: 'node.alarm', nodeId: node?.id ?? 'node-none', session: sessionOf(world, node), volumeId },
+      ...{ alarm: 'moved', message: 'it is elsewhere' },
+    }
+  },
   'node.remove': (world) => ({
     kind: 'node.remove',
     nodeId: world.id('node', (node) => node.name === 'node-5' || world.state.attachmentsByNode.get(node.id).size === 0),

@@ -194,13 +194,14 @@ export class Commands {
   }
 
   private bring(volume: Volume): void {
-    for (const { device } of volume.attachments) takeDown(device, true)
-    const device = this.isReal ? setUp(this.directory, volume.id) : '/dev/xvda'
-    volume.attachments = [{ instance: this.own, device: this.state.options.deviceName || device }]
+    for (const { device } of volume.attachments) takeDown(this.directory, device, true)
+    const told = this.state.options.deviceName
+    const device = told || (this.isReal ? setUp(this.directory, volume.id) : '/dev/xvda')
+    volume.attachments = [{ instance: this.own, device }]
   }
 
   private takeAway(volume: Volume, force: boolean): void {
-    for (const { device } of volume.attachments) takeDown(device, force)
+    for (const { device } of volume.attachments) takeDown(this.directory, device, force)
     volume.attachments = []
   }
 

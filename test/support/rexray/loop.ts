@@ -1,7 +1,7 @@
 /** Disks of the double that are real: a sparse file each, as a loop device where it is attached. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 function tool(program: string, ...args: string[]): string {
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
@@ -35,8 +35,10 @@ export function setUp(directory: string, id: string): string {
 }
 
 /** @param force pulls the disk from under whoever has it mounted */
-export function takeDown(device: string, force: boolean): void {
-  if (!device.startsWith('/dev/loop') || !existsSync(device)) return
+export function takeDown(directory: string, device: string, force: boolean): void {
+  const backing = `/sys/block/${basename(device)}/loop/backing_file`
+  // what was only told as the device is not ours
+  if (!existsSync(backing) || !readFileSync(backing, 'utf8').startsWith(`${directory}/`)) return
   // what was set for this disk must not stay with the number
   attempt('blockdev', '--setrw', device)
   if (force) for (const target of mountsOf(device).reverse()) tool('umount', '--lazy', target)

@@ -8,7 +8,7 @@ import { TAG } from '../../../src/programs/survivors.ts'
 import { tool } from '../../drivers/disk.ts'
 import { loopsUnder, mountsUnder } from '../../e2e/support/node-cleanup.ts'
 import { tempDir } from '../temp-dir.ts'
-import { answerTo } from './rexray-stand-in.ts'
+import { answerTo } from './answers.ts'
 import { emptyState, type Fault, type Options, readState, type Volume, withState, writeState } from './state.ts'
 
 const PROGRAM = join(import.meta.dirname, 'rexray-stand-in.ts')
@@ -42,19 +42,19 @@ export class RexrayDouble {
     return [
       `#!${process.execPath}`,
       `require('node:module').enableCompileCache(${cache})`,
-      `const machine = process.env.${TAG} ?? 'vm'`,
-      `import(${program}).then(({ main }) => main(process.argv.slice(2), ${directory}, machine))`,
+      `process.argv.splice(2, 0, ${directory}, process.env.${TAG} ?? 'vm')`,
+      `import(${program})`,
     ].join('\n')
   }
 
   /** The same without a process for each call, which takes most of the time of tests that need hundreds. */
-  within(programs: Programs): Programs {
+  within(programs: Programs, machine: string): Programs {
     return {
       ...programs,
       run: async (program, args, options) => {
         if (program !== this.command) return await programs.run(program, args, options)
         if (options.signal.aborted) throw new HoldfastError('cancelled', `${program} was cancelled before it started`)
-        const answer = answerTo(args, this.directory, 'vm')
+        const answer = answerTo(args, this.directory, machine)
         if (answer === 'hang') throw new Error('there is no process that could hang')
         return { stdout: '', stderr: '', ...answer }
       },

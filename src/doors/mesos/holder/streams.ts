@@ -87,15 +87,18 @@ export class Streams {
     const quiet = id === undefined ? 0 : Math.max(this.#quietAtStart, this.#quietUntil.get(id) ?? 0)
     const wait = quiet - this.#parts.now()
     if (wait > 0) held.timer = setTimeout(() => this.#openInTurn(held), wait)
-    else if (id !== undefined && this.#isHeld(id)) {
+    else if (id !== undefined && this.#isTaken(id, held)) {
       this.#closed(held, { reason: 'refused', text: `provider ${id} has a stream already` })
     } else this.#open(held)
   }
 
-  #isHeld(id: string): boolean {
-    return [...this.#held.values()].some(
-      ({ stream, request }) => stream !== undefined && (stream.providerId === id || request.info.id?.value === id),
-    )
+  /** Another one under that id has a stream, or was asked for before and waits for its turn. */
+  #isTaken(id: string, held: Held): boolean {
+    const all = [...this.#held.values()]
+    return all.some((other, index) => {
+      const isSame = other.stream?.providerId === id || other.request.info.id?.value === id
+      return isSame && other !== held && (other.stream !== undefined || index < all.indexOf(held))
+    })
   }
 
   #open(held: Held): void {

@@ -59,10 +59,12 @@ export class PlannedStop {
 
   #advance(): void {
     const { book, operations, publishes } = this.#parts
-    // with no stream there is nothing that could do harm, and nobody who could acknowledge anything
-    if ([...book.providers.values()].every(({ stream }) => stream === 'none')) return this.#end()
-    const open = [...book.providers.values()].filter(({ stream }) => stream === 'open')
-    if (this.#phase === 'withdraw') {
+    const all = [...book.providers.values()]
+    const open = all.filter(({ stream }) => stream === 'open')
+    if (all.every(({ stream }) => stream === 'none')) {
+      // nothing is left that could do harm, and nobody who could acknowledge anything
+      this.#end()
+    } else if (this.#phase === 'withdraw') {
       if (
         !this.#holdsFor(
           open.every((each) => this.#isEmpty(each)),
