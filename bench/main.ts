@@ -1,3 +1,4 @@
+import { benchCsi } from './csi.ts'
 import { benchDvdcli } from './dvdcli.ts'
 import { type Line, ratio, table } from './figures.ts'
 import { benchHolds } from './holds.ts'
@@ -10,6 +11,7 @@ const CALLERS = [1, 16, 128]
 
 /** Every benchmark by name; `npm run bench -- NAME …` runs some of them, `--json` prints data. */
 const BENCHES: Record<string, () => Promise<Line[]>> = {
+  csi: benchCsi,
   dvdcli: benchDvdcli,
   holds: async () => {
     const lines: Line[] = []

@@ -4,10 +4,12 @@
  *
  *   node scripts/leftovers.ts DIR
  *
- * A process belongs to the run if it was started with TMPDIR=DIR, or has its working directory or root below DIR.
+ * A process belongs to the run if it was started with TMPDIR=DIR, or has its working directory or root below DIR; so does
+ * one of those that serve storage and outlive a node daemon, if its command line names something below DIR.
  */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** A process that ends by itself within this time (ms) was not left behind. */
@@ -34,8 +36,13 @@ function isBelow(path: string, root: string): boolean {
   return path === root || path.startsWith(`${root}/`)
 }
 
+/** They run in a clean environment, at the root of the filesystem. */
+const SERVERS = ['glusterfs', 'qemu-storage-daemon']
+
 function isOurs(pid: string, root: string): boolean {
   if (read(`/proc/${pid}/environ`).split('\0').includes(`TMPDIR=${root}`)) return true
+  const [program = '', ...words] = read(`/proc/${pid}/cmdline`).split('\0')
+  if (SERVERS.includes(basename(program)) && words.some((word) => word.includes(`${root}/`))) return true
   return isBelow(link(`/proc/${pid}/cwd`), root) || isBelow(link(`/proc/${pid}/root`), root)
 }
 

@@ -20,13 +20,14 @@ export class PluginNode {
   /** ControllerPublish, NodeStage, NodePublish, as far as the plugin has them. */
   async bring(handle: VolumeHandle, paths: NodePaths, readOnly: boolean, signal: AbortSignal): Promise<void> {
     const { node } = await this.#plugin.facts(signal)
-    const publishContext = await this.#publishTo(handle, readOnly, signal)
+    const reading = readOnly && (await this.#plugin.hasReaders(handle, signal))
+    const publishContext = await this.#publishTo(handle, reading, signal)
     const { secrets, node: calls } = this.#plugin
     const common = {
       volumeId: handle.id,
       publishContext,
       volumeContext: handle.context,
-      volumeCapability: this.#plugin.capability(readOnly),
+      volumeCapability: this.#plugin.capability(reading),
     }
     const staged = node.has('STAGE_UNSTAGE_VOLUME')
     if (staged) {
@@ -37,20 +38,21 @@ export class PluginNode {
       ...common,
       stagingTargetPath: staged ? paths.staging : '',
       targetPath: paths.target,
-      readonly: readOnly,
+      // the device of one that was staged for writing is made read-only by us: plugins need not be able to
+      readonly: readOnly && (reading || this.#plugin.settings.mode === 'mount'),
       secrets: await secrets.for('nodePublish'),
     }
     await this.#plugin.change(`NodePublishVolume ${handle.id}`, signal, (o) => calls.nodePublishVolume(request, o))
   }
 
-  async #publishTo(handle: VolumeHandle, readOnly: boolean, signal: AbortSignal): Promise<Record<string, string>> {
+  async #publishTo(handle: VolumeHandle, reading: boolean, signal: AbortSignal): Promise<Record<string, string>> {
     const { controller, nodeId } = await this.#plugin.facts(signal)
     if (!controller.has('PUBLISH_UNPUBLISH_VOLUME')) return {}
     const request = {
       volumeId: handle.id,
       nodeId,
-      volumeCapability: this.#plugin.capability(readOnly),
-      readonly: readOnly && controller.has('PUBLISH_READONLY'),
+      volumeCapability: this.#plugin.capability(reading),
+      readonly: reading && controller.has('PUBLISH_READONLY'),
       volumeContext: handle.context,
       secrets: await this.#plugin.secrets.for('controllerPublish'),
     }

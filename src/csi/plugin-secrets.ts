@@ -62,7 +62,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 function content(file: string, text: string): Record<string, unknown> {
   let value: unknown
   try {
-    value = parse(text, { logLevel: 'silent' })
+    value = parse(text, { logLevel: 'error' })
   } catch {
     throw wrong(file, 'is neither JSON nor YAML')
   }

@@ -27,7 +27,8 @@ export interface CsiPluginSettings {
 
 type Map = Readonly<Record<string, string>>
 
-const KNOWN = [
+/** What a pool can say. */
+export const KNOWN = [
   ...['endpoint', 'controllerEndpoint', 'mode', 'parameters', 'snapshotParameters', 'secretsFile', 'topology'],
   ...['stagingRoot', 'fsType', 'mountFlags', 'unitMiB', 'sharing', 'fence'],
 ]

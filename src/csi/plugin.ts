@@ -52,6 +52,7 @@ export class CsiPlugin {
   readonly #channels: GrpcChannel[]
   readonly #times: PluginTimes
   #facts: { at: number; facts: PluginFacts } | undefined
+  #hasReaders: boolean | undefined
 
   constructor(settings: CsiPluginSettings, times: PluginTimes) {
     const { endpoint, controllerEndpoint } = settings
@@ -139,6 +140,22 @@ export class CsiPlugin {
           : { case: 'mount', value: { fsType, mountFlags: [...mountFlags] } },
       accessMode: { mode: reading && sharing !== 'writers' ? reader : writer },
     }
+  }
+
+  /** Whether a volume can be had for reading only; many plugins know no other mode than that of one writer. */
+  async hasReaders({ id: volumeId, context: volumeContext }: VolumeHandle, signal: AbortSignal): Promise<boolean> {
+    if (this.settings.sharing === 'readers' || this.#hasReaders !== undefined) return this.#hasReaders ?? true
+    const secrets = await this.secrets.for('validate')
+    const request = { volumeId, volumeContext, volumeCapabilities: [this.capability(true)], secrets }
+    const what = `ValidateVolumeCapabilities ${volumeId}`
+    try {
+      const answer = await this.ask(what, signal, (o) => this.controller.validateVolumeCapabilities(request, o))
+      this.#hasReaders = answer.confirmed !== undefined
+    } catch (thrown) {
+      if (!(thrown instanceof HoldfastError) || thrown.data.status !== 'INVALID_ARGUMENT') throw thrown
+      this.#hasReaders = false
+    }
+    return this.#hasReaders
   }
 
   /** Makes a volume, or finds the one that was made by an equal request. */

@@ -133,6 +133,14 @@ export class CsiAttacher {
     }
   }
 
+  /** Where it is mounted by its users, the newest first. */
+  async mountsOf(object: string): Promise<string[]> {
+    const { places, pool } = this.#parts
+    const place = await places.at(pool, object)
+    if (place === undefined) return []
+    return (await places.mountsOf(place, await this.#published(place))).map(({ target }) => target).reverse()
+  }
+
   /** @param nodeId the plugin's name of another machine */
   async tearAway(volumeId: string, nodeId: string, signal: AbortSignal): Promise<void> {
     await this.#node.unpublishFrom(volumeId, signal, nodeId)

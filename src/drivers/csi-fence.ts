@@ -3,7 +3,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ObjectHandle } from '../csi/object-handle.ts'
 import type { CsiPlugin } from '../csi/plugin.ts'
 import { HoldfastError } from '../model/errors.ts'
-import { mountedAt } from '../programs/mount-table.ts'
 import type { CsiAttacher } from './csi-attacher.ts'
 import type { NodeIdentity, PoolTarget } from './driver.ts'
 
@@ -18,7 +17,7 @@ export interface FenceParts {
   readonly object: string
   readonly handle: ObjectHandle | undefined
   readonly machine: NodeIdentity
-  readonly unmount: (target: string, signal: AbortSignal) => Promise<void>
+  readonly filesystems: { unmount(target: string, signal: AbortSignal): Promise<void> }
 }
 
 /**
@@ -50,10 +49,7 @@ export async function fence(parts: FenceParts, signal: AbortSignal): Promise<voi
 }
 
 /** An earlier life of this node had it. */
-async function leave({ attacher, object, unmount }: FenceParts, signal: AbortSignal): Promise<void> {
-  const [held] = await attacher.attached(object)
-  if (held === undefined) return
-  const mounts = (await mountedAt()).filter((each) => each.device === held.device)
-  for (const { target } of mounts.reverse()) await unmount(target, signal)
+async function leave({ attacher, object, filesystems }: FenceParts, signal: AbortSignal): Promise<void> {
+  for (const target of await attacher.mountsOf(object)) await filesystems.unmount(target, signal)
   await attacher.detach(object, signal)
 }

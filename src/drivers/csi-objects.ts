@@ -1,6 +1,12 @@
 /** The objects of a pool on a CSI plugin: by which ids the plugin knows them, and how they are made and removed. */
 
-import { type ObjectHandle, objectHandle, type SnapshotHandle, type VolumeHandle } from '../csi/object-handle.ts'
+import {
+  type ObjectHandle,
+  objectHandle,
+  parseHandle,
+  type SnapshotHandle,
+  type VolumeHandle,
+} from '../csi/object-handle.ts'
 import type { ContentSource, CsiPlugin } from '../csi/plugin.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
 import type { CsiBook } from '../programs/csi-book.ts'
@@ -20,6 +26,8 @@ export interface BookEntry {
 export class CsiObjects {
   readonly #book: CsiBook<BookEntry>
   readonly #removed = new Set<string>()
+  /** By pool: the objects of the ids that this node knows. */
+  readonly #owners = new Map<string, Promise<Map<string, string>>>()
 
   constructor(book: CsiBook<BookEntry>) {
     this.#book = book
@@ -49,6 +57,23 @@ export class CsiObjects {
     const { kind, sizeMiB } = handle
     const made = kind === 'volume' ? { kind, sizeMiB } : { kind, source: { id: handle.source, sizeMiB } }
     await this.#book.write(pool.uuid, object, { asked: asked ?? made, handle })
+    ;(await this.#ownersIn(pool)).set(handle.id, object)
+  }
+
+  #ownersIn(pool: PoolTarget): Promise<Map<string, string>> {
+    const known = async () => new Map([...(await this.known(pool))].map(([object, { id }]) => [id, object]))
+    const owners = this.#owners.get(pool.uuid) ?? known()
+    this.#owners.set(pool.uuid, owners)
+    return owners
+  }
+
+  /** Two objects with one id would have one content. @throws storage_failed */
+  async #requireOwn(pool: PoolTarget, object: string, { id }: ObjectHandle): Promise<void> {
+    const owners = await this.#ownersIn(pool)
+    const owner = parseHandle(pool.handle)?.id === id ? 'the marker of the pool' : owners.get(id)
+    if (owner === undefined || owner === object) return
+    const text = `the CSI plugin made ${object} and gave it the id ${id}, which ${owner} has`
+    throw new HoldfastError('storage_failed', `${text}; it is not used`, { id })
   }
 
   async makeVolume(
@@ -60,6 +85,7 @@ export class CsiObjects {
     await this.#begin(pool, object, { asked: { kind: 'volume', ...wish } })
     try {
       const handle = await plugin.createVolume({ name: object, ...wish, exactly: true }, signal)
+      await this.#requireOwn(pool, object, handle)
       await this.learn(pool, object, handle)
       return handle
     } catch (thrown) {
@@ -78,6 +104,7 @@ export class CsiObjects {
     await this.#begin(pool, object, { asked: { kind: 'snapshot', source: { id, sizeMiB } } })
     try {
       const { ready: _, ...handle } = await plugin.createSnapshot(object, source, signal)
+      await this.#requireOwn(pool, object, handle)
       await this.learn(pool, object, handle)
       return handle
     } catch (thrown) {
@@ -106,6 +133,7 @@ export class CsiObjects {
     if (handle?.kind === 'volume') await plugin.deleteVolume(handle.id, signal)
     if (handle?.kind === 'snapshot') await plugin.deleteSnapshot(handle.id, signal)
     await this.#book.remove(pool.uuid, object)
+    if (handle !== undefined) (await this.#ownersIn(pool)).delete(handle.id)
     this.#removed.add(key)
     const [oldest = ''] = this.#removed
     if (this.#removed.size > MOST_REMOVED) this.#removed.delete(oldest)

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path'
 import type { ObjectHandle, VolumeHandle } from '../csi/object-handle.ts'
-import { formatHandle, parseHandle } from '../csi/object-handle.ts'
+import { formatHandle } from '../csi/object-handle.ts'
 import { CsiPlugin, type PluginFacts } from '../csi/plugin.ts'
 import type { PluginTimes } from '../csi/plugin-call.ts'
 import { type CsiPluginSettings, csiPluginSettings } from '../csi/plugin-settings.ts'
@@ -21,6 +21,7 @@ import type { Programs } from '../programs/run.ts'
 import { CsiAttacher } from './csi-attacher.ts'
 import { copyObject } from './csi-copies.ts'
 import { fence } from './csi-fence.ts'
+import { CsiMarkers } from './csi-marker.ts'
 import { type BookEntry, CsiObjects } from './csi-objects.ts'
 import type {
   Attached,
@@ -43,8 +44,6 @@ const HEAD_MIB = 16
 const MIB = 1024 * 1024
 /** Calls at once for one pool that make, remove, attach and detach. */
 const AT_ONCE = 8
-/** For so long the marker is not asked for again, ms. */
-const MARKED_MS = 5000
 
 export interface CsiDriverDeps {
   readonly programs: Programs
@@ -74,8 +73,7 @@ class CsiDriver implements Driver {
   private readonly locks = new Locks()
   private readonly lanes = new Map<string, Lane>()
   private readonly plugins = new Map<string, CsiPlugin>()
-  /** When each pool's marker was last seen, by pool and the marker's id. */
-  private readonly marked = new Map<string, number>()
+  private readonly markers = new CsiMarkers()
 
   constructor(deps: CsiDriverDeps) {
     this.deps = deps
@@ -89,21 +87,14 @@ class CsiDriver implements Driver {
   async probe(pool: PoolTarget, signal: AbortSignal): Promise<PoolProbe> {
     const access = this.access(pool)
     await access.plugin.requireReady(signal)
-    await this.requireMarker(access, signal, 0)
+    await this.markers.require(access, signal, 0)
     const facts = await access.plugin.facts(signal)
     const freeMiB = await access.plugin.availableMiB(signal)
     return { capabilities: this.capabilities(access, facts), sizeMiB: undefined, freeMiB }
   }
 
   async mark(pool: PoolTarget, signal: AbortSignal): Promise<string> {
-    const { plugin, settings } = this.access(pool)
-    const { uuid, installation, handle } = pool
-    return await this.locks.run(`mark ${uuid}`, async () => {
-      if (handle !== undefined && (await plugin.volume({ id: ownMarker(pool), context: {} }, signal))) return handle
-      const wish = { name: markerName(pool), sizeMiB: settings.unitMiB, exactly: false }
-      const { id } = await plugin.createVolume(wish, signal)
-      return formatHandle({ kind: 'pool', id, uuid, installation })
-    })
+    return await this.locks.run(`mark ${pool.uuid}`, () => this.markers.make(this.access(pool), signal))
   }
 
   async create(pool: PoolTarget, object: string, sizeMiB: number, signal: AbortSignal): Promise<ObjectInfo> {
@@ -186,7 +177,7 @@ class CsiDriver implements Driver {
   async inspect(pool: PoolTarget, object: string, signal: AbortSignal): Promise<ObjectInfo | undefined> {
     checkObjectName(object)
     const access = this.access(pool)
-    await this.requireMarker(access, signal)
+    await this.markers.require(access, signal)
     const handle = await this.objects.handle(pool, object)
     return handle === undefined ? undefined : await this.look(access, object, handle, signal)
   }
@@ -194,7 +185,7 @@ class CsiDriver implements Driver {
   /** Plugins list volumes without names: of all that are there, only those that this node made can be told. */
   async inventory(pool: PoolTarget, signal: AbortSignal): Promise<ObjectInfo[]> {
     const access = this.access(pool)
-    await this.requireMarker(access, signal)
+    await this.markers.require(access, signal)
     const found: ObjectInfo[] = []
     for (const [object, handle] of await this.objects.known(pool)) {
       const info = await this.look(access, object, handle, signal)
@@ -228,8 +219,8 @@ class CsiDriver implements Driver {
       const facts = await access.plugin.facts(signal)
       if (this.capabilities(access, facts).fence === 'none') throw noFence(object)
       const handle = await this.objects.handle(pool, object)
-      const { unmount } = this.deps.filesystems
-      await fence({ ...access, nodeId: facts.nodeId, object, handle, machine, unmount }, signal)
+      const { filesystems } = this.deps
+      await fence({ ...access, nodeId: facts.nodeId, object, handle, machine, filesystems }, signal)
     })
   }
 
@@ -341,7 +332,7 @@ class CsiDriver implements Driver {
     checkObjectName(object)
     return await this.locks.run(keyOf(pool, object), async () => {
       const access = this.access(pool)
-      await this.requireMarker(access, signal)
+      await this.markers.require(access, signal)
       return await work(access)
     })
   }
@@ -351,19 +342,6 @@ class CsiDriver implements Driver {
     const lane = this.lanes.get(pool.uuid) ?? new Lane(AT_ONCE)
     this.lanes.set(pool.uuid, lane)
     return await lane.run(signal, work)
-  }
-
-  /** @throws no_marker, marker_conflict */
-  private async requireMarker({ pool, plugin }: Access, signal: AbortSignal, freshMs = MARKED_MS): Promise<void> {
-    if (signal.aborted) throw new HoldfastError('cancelled', `Work on ${pool.name} was cancelled`)
-    const id = ownMarker(pool)
-    const key = `${pool.uuid} ${id}`
-    if (performance.now() - (this.marked.get(key) ?? Number.NEGATIVE_INFINITY) < freshMs) return
-    if ((await plugin.volume({ id, context: {} }, signal)) === undefined) {
-      this.marked.delete(key)
-      throw new HoldfastError('no_marker', `The CSI plugin has no volume ${id}, which marks ${pool.name}`)
-    }
-    this.marked.set(key, performance.now())
   }
 
   private access(pool: PoolTarget): Access {
@@ -380,19 +358,6 @@ class CsiDriver implements Driver {
   }
 }
 
-function markerName({ installation, uuid }: PoolTarget): string {
-  return `hf-${installation.slice(0, 8)}-pool-${uuid}`
-}
-
-/** Id of the volume that marks the pool. @throws no_marker, marker_conflict */
-function ownMarker({ handle, name, uuid, installation }: PoolTarget): string {
-  const marker = parseHandle(handle)
-  if (marker?.kind !== 'pool') throw new HoldfastError('no_marker', `No volume of the CSI plugin marks ${name} yet`)
-  if (marker.uuid === uuid && marker.installation === installation) return marker.id
-  const text = `The volume ${marker.id} marks pool ${marker.uuid} of installation ${marker.installation}, not ${name}`
-  throw new HoldfastError('marker_conflict', text, { uuid: marker.uuid, installation: marker.installation })
-}
-
 function infoOf(object: string, handle: ObjectHandle): ObjectInfo {
   return { name: object, sizeMiB: handle.sizeMiB, usedMiB: undefined, handle: formatHandle(handle) }
 }
@@ -402,9 +367,13 @@ function keyOf(pool: PoolTarget, object: string): string {
 }
 
 function checkSize({ unitMiB }: CsiPluginSettings, sizeMiB: number): void {
-  if (Number.isSafeInteger(sizeMiB) && sizeMiB >= 1 && sizeMiB <= MAX_MIB && sizeMiB % unitMiB === 0) return
-  const text = `Bad size ${sizeMiB}: whole MiB, 1 or more, and a multiple of the pool's unit (${unitMiB} MiB)`
-  throw new HoldfastError('invalid_size', text, { sizeMiB, unitMiB })
+  if (!Number.isSafeInteger(sizeMiB) || sizeMiB < 1 || sizeMiB % unitMiB !== 0) {
+    const text = `Bad size ${sizeMiB}: whole MiB, 1 or more, and a multiple of the pool's unit (${unitMiB} MiB)`
+    throw new HoldfastError('invalid_size', text, { sizeMiB, unitMiB })
+  }
+  if (sizeMiB <= MAX_MIB) return
+  const text = `A volume has at most ${formatMiB(MAX_MIB)}, ${formatMiB(sizeMiB)} are asked`
+  throw new HoldfastError('object_too_large', text, { sizeMiB, limit: MAX_MIB })
 }
 
 function missing(object: string): HoldfastError {

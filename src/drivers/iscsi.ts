@@ -156,7 +156,10 @@ class IscsiDriver implements Driver {
         const file = await this.file(at, object)
         const [disk] = await this.disks.present(pool.uuid, object)
         if (disk !== undefined && isWhole(disk)) return await this.again(at, disk, file, readOnly, iops, signal)
-        if (disk !== undefined) await this.disks.takeDown(disk, signal)
+        if (disk !== undefined) {
+          await this.disks.takeDown(disk, signal)
+          await at.targets.letOut({ object, access: at.access }, signal)
+        }
         return { object, device: await this.bringUp(at, object, readOnly, iops, signal), readOnly }
       }),
     )
@@ -184,8 +187,9 @@ class IscsiDriver implements Driver {
   async fence(pool: PoolTarget, object: string, machine: NodeIdentity, signal: AbortSignal): Promise<void> {
     const access = accessName(machine)
     await this.locked(pool, object, async (at) => {
-      const here = await this.disks.ofInitiator(pool.uuid, object, initiatorName(access))
-      // a node of this machine may have ended in good order, but for its mounts
+      const isHere = machine.bootId === pool.node.bootId
+      const here = isHere ? await this.disks.ofInitiator(pool.uuid, object, initiatorName(access)) : []
+      // it may have ended in good order, but for its mounts
       for (const disk of here) await this.unmount(disk).catch(() => undefined)
       await at.targets.shutOut({ object, access }, signal)
       // what it was making has no name yet, and gets none any more

@@ -5,12 +5,11 @@
  */
 import { HoldfastError } from '../model/errors.ts'
 import { checkObjectName } from '../programs/pool-paths.ts'
-import { RexrayAttacher } from '../programs/rexray-attacher.ts'
-import { RexrayCli, type RexrayLimits, rexrayLimits } from '../programs/rexray-cli.ts'
-import { DEVICE_TIMES, type DeviceTimes, mountsOf, RexrayDevices } from '../programs/rexray-devices.ts'
+import { type DeviceTimes, mountsOf } from '../programs/rexray-devices.ts'
 import { isMarked, markerName, poolVolumes, requireInScope, requireUnmistakable } from '../programs/rexray-listing.ts'
 import { RexrayMemory } from '../programs/rexray-memory.ts'
 import { findVolume, labelOf, needVolume, sizeInGiB, storageName, volumesNamed } from '../programs/rexray-objects.ts'
+import { type RexrayService, RexrayServices } from '../programs/rexray-services.ts'
 import { type RexraySettings, rexraySettings } from '../programs/rexray-settings.ts'
 import type { RexrayVolume } from '../programs/rexray-volumes.ts'
 import type { Programs } from '../programs/run.ts'
@@ -43,11 +42,8 @@ export function createRexrayDriver(deps: RexrayDriverDeps): Driver {
 }
 
 /** A pool with what serves it. */
-interface Access {
+interface Access extends RexrayService {
   readonly pool: PoolTarget
-  readonly settings: RexraySettings
-  readonly cli: RexrayCli
-  readonly attacher: RexrayAttacher
 }
 
 /** One look at the storage: the pool's volumes, and those of the whole service. */
@@ -60,12 +56,12 @@ class RexrayDriver implements Driver {
   readonly name = 'rexray'
   private readonly deps: RexrayDriverDeps
   private readonly locks = new Locks()
-  private readonly limits = new Map<string, RexrayLimits>()
-  private readonly services = new Map<string, Omit<Access, 'pool'>>()
+  private readonly services: RexrayServices
   private readonly memory = new RexrayMemory()
 
   constructor(deps: RexrayDriverDeps) {
     this.deps = deps
+    this.services = new RexrayServices(deps.programs, deps.times)
   }
 
   checkSettings(settings: Readonly<Record<string, string>>): void {
@@ -231,7 +227,7 @@ class RexrayDriver implements Driver {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.services.values()].map(({ cli }) => cli.close()))
+    await this.services.close()
   }
 
   private capabilities({ volumes, fence, unitGiB, maxSizeGiB }: RexraySettings): Capabilities {
@@ -285,21 +281,7 @@ class RexrayDriver implements Driver {
   }
 
   private access(pool: PoolTarget): Access {
-    const key = JSON.stringify(pool.settings)
-    const service = this.services.get(key) ?? this.newService(rexraySettings(pool.settings))
-    this.services.set(key, service)
-    return { pool, ...service }
-  }
-
-  private newService(settings: RexraySettings): Omit<Access, 'pool'> {
-    const { command, callsPerSecond, concurrency } = settings
-    const key = `${command} ${callsPerSecond} ${concurrency}`
-    const limits = this.limits.get(key) ?? rexrayLimits(settings)
-    this.limits.set(key, limits)
-    const { programs } = this.deps
-    const cli = new RexrayCli(programs, settings, limits)
-    const devices = new RexrayDevices(cli, this.deps.times ?? DEVICE_TIMES)
-    return { settings, cli, attacher: new RexrayAttacher({ programs, cli, devices, settings }) }
+    return { pool, ...this.services.of(pool.settings) }
   }
 }
 

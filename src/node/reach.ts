@@ -1,5 +1,6 @@
 import type { Clock } from '../model/clock.ts'
 import { asHoldfastError, HoldfastError } from '../model/errors.ts'
+import { handleId } from '../model/fields.ts'
 import type { CallBody, PoolReport } from '../model/node-protocol.ts'
 import { deadline } from './deadline.ts'
 import type { NodePools } from './pools.ts'
@@ -151,9 +152,11 @@ export class Reach {
       const signal = deadline(this.#parts.clock, 30_000)
       const attached = new Set((await driver.attached(target, signal)).map((each) => each.object))
       const found = await driver.inventory(target, signal)
-      const objects = found.slice(0, 10_000).map(({ name, sizeMiB, usedMiB }) => ({
+      const objects = found.slice(0, 10_000).map(({ name, sizeMiB, usedMiB, handle }) => ({
         name,
         sizeMiB,
+        // storage may have cut the name off, or given another one
+        ...(handle === undefined ? {} : { handle: handleId(handle) }),
         ...(usedMiB === undefined ? {} : { usedMiB }),
         attached: attached.has(name),
       }))

@@ -9,10 +9,14 @@
 import { lstatSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { HoldfastError } from '../model/errors.ts'
 import { usersOfDevice } from './device-users.ts'
 import { type MountedAt, mountedAt } from './mount-table.ts'
 import { exists, ignoreMissing, temporaryName, writeDurably } from './pool-paths.ts'
+
+/** Something (udev, say) may have a look at a device just after it was closed, ms. */
+const OPENER_MS = 2000
 
 export interface PlaceRecord {
   /** The plugin's id of the volume. */
@@ -102,17 +106,31 @@ export class CsiPlaces {
     return { mount, device: mode === 'block' ? deviceAt(target) : undefined }
   }
 
-  /** @throws still_mounted when something uses what is published */
-  async requireUnused(place: Place, { device, mount }: Published): Promise<void> {
+  /** Mounts of the device, or of a part of the directory: what the plugin has mounted for itself is the whole. */
+  async mountsOf(place: Place, { device, mount }: Published): Promise<MountedAt[]> {
     const table = await mountedAt()
-    if (device !== undefined) {
-      const at = table.filter((each) => each.device === device).map(({ target }) => target)
-      const users = at.length > 0 ? [`the mount at ${at.join(', ')}`] : await usersOfDevice(device)
-      if (users.length > 0) throw inUse(place.object, device, users)
-    } else if (mount !== undefined) {
-      const users = usersOf(place, mount, table)
-      if (users.length > 0) throw inUse(place.object, place.target, users)
+    if (device !== undefined) return table.filter((each) => each.device === device)
+    if (mount === undefined) return []
+    const below = `${mount.root === '/' ? '' : mount.root}/`
+    return table.filter((each) => {
+      if (each.filesystem !== mount.filesystem || each.root === mount.root) return false
+      return each.target !== place.target && each.root.startsWith(below)
+    })
+  }
+
+  /** @throws still_mounted when something uses what is published */
+  async requireUnused(place: Place, published: Published): Promise<void> {
+    const { device = place.target } = published
+    const [mount] = await this.mountsOf(place, published)
+    if (mount !== undefined) throw inUse(place.object, device, [`the mount at ${mount.target}`])
+    if (published.device === undefined) return
+    const end = performance.now() + OPENER_MS
+    let users = await usersOfDevice(device)
+    while (users.length > 0 && performance.now() < end) {
+      await delay(50)
+      users = await usersOfDevice(device)
     }
+    if (users.length > 0) throw inUse(place.object, device, users)
   }
 
   #directory(pool: string, object: string): string {
@@ -122,15 +140,6 @@ export class CsiPlaces {
   #paths(directory: string) {
     return { staging: join(directory, 'staging'), target: join(directory, 'target') }
   }
-}
-
-/** Mounts of a part of it. What the plugin has mounted for itself is the whole. */
-function usersOf({ target }: Place, mount: MountedAt, table: readonly MountedAt[]): string[] {
-  const below = `${mount.root === '/' ? '' : mount.root}/`
-  return table
-    .filter((each) => each.target !== target && each.filesystem === mount.filesystem && each.root.startsWith(below))
-    .filter((each) => each.root !== mount.root)
-    .map((each) => `the mount at ${each.target}`)
 }
 
 /** The kernel's name of the device that a file is, or that is bound over it. */

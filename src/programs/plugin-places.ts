@@ -67,7 +67,9 @@ export class PluginPlaces {
     })
     // several nodes on one machine, as tests have them, see each other's mounts
     const neighbours = others.some(({ target }) => target.endsWith(`/${pool}/${object}/directory`))
-    const isUser = (each: MountedAt) => own !== undefined && !elsewhere.includes(each) && isPart(each, own)
+    // also when somebody has taken the bind away by hand
+    const whole = own ?? (said === undefined ? undefined : partAt(table, said))
+    const isUser = (each: MountedAt) => whole !== undefined && !elsewhere.includes(each) && isPart(each, whole)
     const users = neighbours ? [] : others.filter(isUser)
     return {
       asked: await exists(place),
@@ -131,9 +133,8 @@ export class PluginPlaces {
     })
     const source = stdout.replace(/\0$/, '')
     if (code !== 0 || source === '') throw strange(said, 'there is no such directory on this machine')
-    const inside = (path: string, of: string) => path === of || path.startsWith(of === '/' ? of : `${of}/`)
-    if (inside(this.#root, source)) throw strange(said, 'the files of Holdfast are in it')
-    if ([...KERNEL, this.#root].some((each) => inside(source, each))) throw strange(said, 'no volume can be there')
+    if (isInside(this.#root, source)) throw strange(said, 'the files of Holdfast are in it')
+    if ([...KERNEL, this.#root].some((each) => isInside(source, each))) throw strange(said, 'no volume can be there')
     return source
   }
 }
@@ -143,10 +144,21 @@ function isNamedIn(path: string, object: string): boolean {
   return /^hf-[0-9a-f]{8}-/.test(object) && path.split('/').includes(object)
 }
 
-/** Whether what is mounted somewhere is a part of what is bound here. */
-function isPart(other: MountedAt, own: MountedAt): boolean {
-  if (other.filesystem !== own.filesystem) return false
-  return other.root === own.root || other.root.startsWith(own.root === '/' ? '/' : `${own.root}/`)
+/** A directory as the kernel tells one: a place in a filesystem. */
+type Part = Pick<MountedAt, 'filesystem' | 'root'>
+
+function partAt(table: readonly MountedAt[], path: string): Part | undefined {
+  const below = table.findLast(({ target }) => isInside(path, target))
+  if (below === undefined) return undefined
+  return { filesystem: below.filesystem, root: join(below.root, path.slice(below.target.length)) }
+}
+
+function isPart(other: Part, whole: Part): boolean {
+  return other.filesystem === whole.filesystem && isInside(other.root, whole.root)
+}
+
+function isInside(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`)
 }
 
 function strange(said: string, why: string): HoldfastError {

@@ -64,7 +64,7 @@ export class RexrayDevices {
    * @throws still_mounted when it is mounted anywhere, or open
    */
   async requireUnused(device: string, own: string | undefined): Promise<void> {
-    const end = performance.now() + Math.min(2000, this.times.goMs)
+    const end = performance.now() + this.times.goMs
     for (;;) {
       const mounts = (await mountsOf(device)).filter(({ target }) => own === undefined || !isAtOrAbove(target, own))
       const [mount] = mounts

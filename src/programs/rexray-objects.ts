@@ -56,13 +56,13 @@ export function needVolume(
   throw new HoldfastError('object_missing', `There is no volume ${object} in ${pool.name}`, { object })
 }
 
-/** A volume by its name; of several with one name, all but the one that is meant have their id in it. */
+/** A volume by its name, up to 255 letters; of several with one name all but the one that is meant have their id in it. */
 export function labelOf(pool: KnownObjects, volumes: readonly RexrayVolume[], { id, name }: RexrayVolume): string {
   if (name === '') return `unnamed (${id})`
   const twins = volumesNamed(volumes, name).map((each) => each.id)
   const known = handleId(pool.handleOf(name) ?? '')
   const meant = twins.includes(known) ? known : twins[0]
-  return id === meant ? name : `${name} (${id})`
+  return id === meant ? name.slice(0, 255) : `${name.slice(0, 128)} (${id})`.slice(0, 255)
 }
 
 /** What to ask of REX-Ray, GiB. @throws invalid_size, object_too_large */

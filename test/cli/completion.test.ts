@@ -41,7 +41,7 @@ test('nouns, verbs, flags and their values are completed', async () => {
   expect(await offered(['vol'])).toEqual(['volume'])
   expect(await offered(['volume', 'de'])).toEqual(['delete', 'detach'])
   expect(await offered(['volume', 'create', 'x', '--from-'])).toEqual(['--from-snapshot', '--from-volume'])
-  expect(await offered(['volume', 'create', 'x', '--fs', ''])).toEqual(['ext4', 'xfs', 'btrfs', 'raw'])
+  expect(await offered(['volume', 'create', 'x', '--fs', ''])).toEqual(['ext4', 'xfs', 'btrfs', 'directory', 'raw'])
   expect(await offered(['-o', 'j'])).toEqual(['json'])
   expect(await offered(['completion', ''])).toEqual(['bash', 'zsh', 'fish'])
 })

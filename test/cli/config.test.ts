@@ -67,6 +67,17 @@ test('every kind of value can come from the environment', async () => {
   expect(node.doors.docker).toMatchObject({ socket: '/run/docker/plugins/disks.sock' })
 })
 
+test('the CSI plugin is off until it, or any of its settings, is given', async () => {
+  const csi = async (text: string, environment = {}) =>
+    (await loadConfig({ file: file(text), environment })).config.node.doors.csi
+  expect(await csi('')).toBe(false)
+  const socket = '/run/holdfast/csi.sock'
+  expect(await csi('node:\n  doors:\n    csi: true\n')).toMatchObject({ socket, roles: ['default'], mesos: false })
+  expect(await csi('node:\n  doors:\n    csi:\n      mesos: true\n')).toMatchObject({ socket, mesos: true })
+  expect(await csi('', { HOLDFAST_NODE_DOORS_CSI_ROLES: 'a,b' })).toMatchObject({ roles: ['a', 'b'] })
+  expect(await csi('', { HOLDFAST_NODE_DOORS_CSI: 'true' })).toMatchObject({ socket })
+})
+
 test('the Docker door can be turned off by the file and by the environment', async () => {
   const off = file('node:\n  doors:\n    docker: false\n')
   expect((await loadConfig({ file: off, environment: {} })).config.node.doors.docker).toBe(false)

@@ -92,7 +92,10 @@ needs('root', 'loop-devices', 'mkfs.ext4').describe('programs that stay', () => 
           deadlineMs: 40_000,
         })
         const ready = JSON.parse(line)
-        expect(ready).toMatchObject({ pool: 'loop~dev~pool', nodes: [{ name: 'node-1', docker: null }] })
+        expect(ready).toMatchObject({
+          pool: 'loop~dev~pool',
+          nodes: [{ name: 'node-1', docker: null, csi: join(dir, 'node-1/csi.sock') }],
+        })
         const env = { HOLDFAST_API: ready.api, HOLDFAST_TOKEN: ready.token }
         if (round === 'first') await holdfast(['volume', 'create', 'stays', '--size', '16MiB'], env)
         expect((await holdfast(['volume', 'show', 'stays'], env)).out).toContain('available')

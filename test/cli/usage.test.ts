@@ -36,7 +36,7 @@ test.each([
   [['volume', 'show'], "missing required argument 'volume'", 'holdfast volume show --help'],
   [
     ['volume', 'create', 'x', '--size', '1GiB', '--fs', 'ext5'],
-    'Allowed choices are ext4, xfs, btrfs, raw',
+    'Allowed choices are ext4, xfs, btrfs, directory, raw',
     'holdfast volume create --help',
   ],
 ])('%j is an error of usage with a hint', async (args, message, see) => {

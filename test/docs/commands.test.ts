@@ -11,7 +11,7 @@ const TOP = new URL('../..', import.meta.url).pathname
 /** What the reader is to fill in, or would wait for. */
 const STAYS = /^(controller run|node run|dev|events --follow)/
 /** In this order, since later pages use what earlier ones made. */
-const PAGES = ['README.md', 'docs/guide.md', 'docs/mesos.md', 'docs/mesos-frameworks.md']
+const PAGES = ['README.md', 'docs/guide.md', 'docs/mesos.md', 'docs/mesos-frameworks.md', 'docs/csi.md']
 /** Documented refusals: they are shown because they refuse. */
 const REFUSED = new Map([['explain --size 500GiB', 3]])
 

@@ -19,6 +19,8 @@ export interface DriverFixture {
   readonly bootId: string
   /** Letters of the longest name that the storage takes; 128 if not given, never less than 60. */
   readonly longestName?: number
+  /** Whether pools lie beside each other on the storage and none sees another's marker. */
+  readonly apart?: boolean
   /** Makes the storage read-only, where that can be done to it. */
   readonly makeReadOnly?: () => Promise<void>
   /** Takes all room of the storage, where that can be done to it. */

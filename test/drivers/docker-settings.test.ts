@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { readSettings } from '../../src/docker-plugin/settings.ts'
@@ -38,6 +38,17 @@ describe('settings of the driver docker', () => {
     const read = () => readSettings(settings)
     expect(read).toThrow(words)
     expect(read).toThrow(expect.objectContaining({ code: 'invalid_option', data: { setting } }))
+  })
+
+  test('are all in the table of the page, with their defaults', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/drivers/docker.md'), 'utf8')
+    const section = page.split('## Settings')[1]?.split('##')[0] ?? ''
+    const rows = [...section.matchAll(/^\| `(\w+)` \|.*\| (?:`(\w+)`)?[^|]*\|$/gm)]
+    const read: Record<string, unknown> = { ...readSettings(PLUGIN) }
+    expect(rows.map(([, name]) => name).sort()).toEqual(Object.keys(read).sort())
+    for (const [, name = '', value] of rows) {
+      if (value !== undefined) expect(String(read[name])).toBe(value)
+    }
   })
 })
 

@@ -148,52 +148,6 @@ needs('root', 'mount').describe('the driver docker', () => {
     })
   })
 
-  describe('whether a volume is there', () => {
-    const odd = { status: 500, text: '{"Err":"credentials not found"}' }
-    const find = () => fixture.driver.inspect(pool, NAME, signal)
-
-    test('an error is not taken for absence: the list is asked', async () => {
-      await start()
-      await create()
-      plugin.faults.set('Get', (body) => (body.Name === NAME ? odd : undefined))
-      expect(await find()).toMatchObject({ name: NAME, sizeMiB: 0 })
-      rmSync(join(plugin.options.dir, 'store', NAME), { recursive: true })
-      expect(await find()).toBeUndefined()
-    })
-
-    test('what says no such volume, and Volume: null, is absence', async () => {
-      await start()
-      for (const text of [
-        '{"Volume":null,"Err":""}',
-        `{"Err":"no such volume: ${NAME}"}`,
-        '{"Err":"volume not found"}',
-      ]) {
-        plugin.faults.set('Get', (body) => (body.Name === NAME ? { status: 200, text } : undefined))
-        expect(await find()).toBeUndefined()
-      }
-    })
-
-    test('half an answer is asked for again elsewhere, and one about another volume refused', async () => {
-      await start()
-      await create()
-      plugin.faults.set('Get', (body) => (body.Name === NAME ? { status: 200, text: '{}' } : undefined))
-      expect(await find()).toMatchObject({ name: NAME })
-      const other = { status: 200, text: '{"Volume":{"Name":"other"}}' }
-      plugin.faults.set('Get', (body) => (body.Name === NAME ? other : undefined))
-      await expect(find()).rejects.toThrow(/was asked for .* and told of "other"/)
-    })
-
-    test('a plugin without Get and List is asked for a path; one that tells nothing is an error', async () => {
-      await start({ without: ['Get', 'List', 'Capabilities'] })
-      expect((await fixture.driver.probe(pool, signal)).capabilities.list).toBe(false)
-      await create()
-      expect(await find()).toMatchObject({ name: NAME })
-      expect(await fixture.driver.inventory(pool, signal)).toEqual([])
-      plugin.faults.set('Path', (body) => (body.Name === NAME ? odd : undefined))
-      await expect(find()).rejects.toThrow(/does not tell whether it has the volume/)
-    })
-  })
-
   describe('the place that a plugin names', () => {
     beforeEach(async () => {
       await start()
@@ -274,6 +228,23 @@ needs('root', 'mount').describe('the driver docker', () => {
       await expectCode(detach(), 'still_mounted')
       expect(await attached()).toMatchObject([{ object: NAME }])
       plugin.faults.clear()
+      await detach()
+      expect(await attached()).toEqual([])
+    })
+
+    test('counts as long as a part of it is mounted, also when the bind at its place is gone', async () => {
+      await start()
+      await create()
+      const { device } = await attach()
+      mkdirSync(join(device, 'data'))
+      const target = join(fixture.scratch, 'target')
+      mkdirSync(target)
+      execFileSync('mount', ['--bind', join(device, 'data'), target])
+      await expectCode(detach(), 'still_mounted')
+      execFileSync('umount', [device])
+      await expectCode(detach(), 'still_mounted')
+      expect(await attached()).toMatchObject([{ object: NAME }])
+      execFileSync('umount', [target])
       await detach()
       expect(await attached()).toEqual([])
     })
@@ -363,6 +334,14 @@ needs('root', 'mount').describe('the driver docker', () => {
         { name: 'mine', sizeMiB: 1024, usedMiB: undefined, handle },
         { name: 'others', sizeMiB: 0, usedMiB: undefined, handle: undefined },
       ])
+    })
+
+    test('on a plugin that cannot list says so, and names nothing', async () => {
+      await start({ without: ['List'] })
+      await create()
+      expect((await fixture.driver.probe(pool, signal)).capabilities.list).toBe(false)
+      expect(await fixture.driver.inventory(pool, signal)).toEqual([])
+      expect(await fixture.driver.inspect(pool, NAME, signal)).toMatchObject({ name: NAME })
     })
 
     test('may be used by several nodes at once where settings and plugin say so', async () => {

@@ -27,8 +27,8 @@ export interface IscsiFixture extends DriverFixture {
   readonly programs: Programs
   /** What happened, as the driver told it. */
   readonly log: { event: string; data: Record<string, unknown> }[]
-  /** Another driver on the same pool: of another node, or of another life of the same. */
-  another(node?: PoolTarget['node']): Pick<DriverFixture, 'driver' | 'pool'>
+  /** Another driver on the same pool: of another node, or, with its directory, of another life of the same. */
+  another(node: PoolTarget['node'], directory?: string): Pick<DriverFixture, 'driver' | 'pool'>
 }
 
 export interface IscsiBackend extends Backend {
@@ -70,8 +70,8 @@ export async function makeIscsiFixture(
     bootId: readBootId(),
     makeReadOnly: async () => disk.remount('ro'),
     fill: async () => fillUp(disk.directory),
-    another(node = pool.node) {
-      const driver = make(node.id)
+    another(node, name = node.id) {
+      const driver = make(name)
       drivers.push(driver)
       return { driver, pool: { ...pool, node } }
     },

@@ -39,7 +39,7 @@ export function makeRexrayFixture({
     const real = createPrograms(undefined, machine === 'vm' ? undefined : machine, [double.directory])
     const programs: Programs = within ? double.within(real, machine) : real
     const filesystems = createFilesystemTools({ programs, scratchDirectory: scratch.path })
-    const driver = createRexrayDriver({ programs, filesystems, times: { appearMs: 600, goMs: 1000 } })
+    const driver = createRexrayDriver({ programs, filesystems, times: { appearMs: 600, goMs: 4000 } })
     opened.push(driver)
     return { filesystems, driver }
   }

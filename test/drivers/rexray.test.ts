@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { afterEach, expect, test } from 'vitest'
+import { Value } from 'typebox/value'
+import { afterEach, expect, onTestFinished, test } from 'vitest'
 import type { PoolTarget } from '../../src/drivers/driver.ts'
+import { type CallBody, NODE_CALLS } from '../../src/model/node-protocol.ts'
+import { NodePools } from '../../src/node/pools.ts'
+import { Reach } from '../../src/node/reach.ts'
+import { systemClock } from '../../src/runtime/system-clock.ts'
 import { needs } from '../support/missing.ts'
 import { until } from '../support/until.ts'
 import { expectCode } from './contract.ts'
@@ -144,6 +149,30 @@ needs('root', 'loop-devices', 'mkfs.ext4').describe('volumes that could be mista
     const knowing: PoolTarget = { ...pool, handleOf: () => 'vfs-000' }
     for (const name of [own, 'adopted']) await driver.delete(knowing, name, signal)
     expect(double.volumes.map(({ name }) => name)).toEqual([expect.stringMatching(/-pool-/), 'adopted'])
+  })
+
+  test('what is there is reported with its id: a name that was cut off is nobody else to the controller', async () => {
+    const { driver, pool, double } = await marked({ settings: { nameLength: '31' }, double: { nameLength: 31 } })
+    const object = 'hf-12345678-vol-01jabcdef0123456789ab'
+    const { handle } = await driver.create(pool, object, GIB, signal)
+    double.change((volumes) => void volumes.push(free('x'.repeat(300), 'vfs-100')))
+    const pools = new NodePools(new Map([['rexray', driver]]), pool.node.bootId)
+    const { id, name, uuid, settings } = pool
+    pools.set(pool.installation, 'node-1', [{ id, name, uuid, driver: 'rexray', settings, fence: 'manual' }])
+    const reported = Promise.withResolvers<CallBody<'inventory'>>()
+    const reach = new Reach({
+      ...{ pools, clock: systemClock, log: () => undefined },
+      reportPools: () => Promise.resolve(),
+      reportInventory: async (inventory) => reported.resolve(inventory),
+    })
+    reach.start()
+    onTestFinished(() => reach.stop())
+    const inventory = await reported.promise
+    expect(Value.Check(NODE_CALLS.inventory.body, inventory)).toBe(true)
+    expect(inventory).toMatchObject({
+      complete: true,
+      objects: [{ name: object.slice(0, 31), handle }, { handle: 'vfs-100' }],
+    })
   })
 
   test('two pools of one service are told apart by type; one that has no type has them all, and is refused', async () => {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { asHoldfastError } from '../../src/model/errors.ts'
+import { makeDockerBackend } from '../drivers/docker-fixture.ts'
 import { FAULTS, FAULTY_CALLS, type Fault, type FaultFiles, happenedIn } from '../support/faulty-driver.ts'
 import { needs } from '../support/missing.ts'
 import { scaled } from '../support/scale.ts'
@@ -20,6 +21,7 @@ import type { NodeProcess } from './support/node-daemon.ts'
 /** The kinds of storage, and the faults that are tried without being asked for more. */
 const KINDS: [name: string, needed: string[], make: () => Promise<Backend>, faults: readonly Fault[]][] = [
   ['loop', ['mkfs.ext4'], makeLoopBackend, ['error', 'error-after', 'hang', 'garbage', 'kill-after']],
+  ['docker', [], makeDockerBackend, ['error-after', 'kill-after']],
 ]
 const USER = { door: 'test', id: 'one' }
 const LIFE_MS = 40_000

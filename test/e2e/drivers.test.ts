@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { makeCsiBackend } from '../drivers/csi-fixture.ts'
 import { makeDockerOnHoldfastBackend } from '../drivers/docker-on-holdfast.ts'
 import { makeGlusterBackend } from '../drivers/gluster-fixture.ts'
 import { ISCSI_PROGRAMS, makeIscsiBackend } from '../drivers/iscsi-fixture.ts'
@@ -29,6 +30,7 @@ interface PoolView {
 const KINDS: [name: string, needed: string[], make: () => Promise<Backend>][] = [
   ['loop', [], makeLoopBackend],
   ['docker-on-loop', [], makeDockerOnHoldfastBackend],
+  ['csi-on-loop', [], makeCsiBackend],
   ['iscsi', ISCSI_PROGRAMS, makeIscsiBackend],
   ['rexray', [], makeRexrayBackend],
   ['gluster', [...GLUSTER_NEEDS], makeGlusterBackend],

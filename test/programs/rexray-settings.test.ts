@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { rexraySettings } from '../../src/programs/rexray-settings.ts'
 
@@ -42,5 +44,11 @@ describe('settings of a pool on REX-Ray', () => {
 
   test('none is needed', () => {
     expect(() => rexraySettings({})).not.toThrow()
+  })
+
+  test('each is in the table of its page', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/drivers/rexray.md'), 'utf8')
+    const listed = [...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name)
+    expect(() => rexraySettings({ none: '' })).toThrow(`it has ${listed.join(', ')}`)
   })
 })

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { createPrograms } from '../../src/programs/run.ts'
@@ -27,6 +27,16 @@ test('only plain names are looked up, in fixed places', async () => {
     expect(programs.installed(bad)).toBe(false)
     await expect(programs.run(bad, [], { signal, deadlineMs: 1000 })).rejects.toMatchObject({ code: 'storage_failed' })
   }
+})
+
+test('programs are looked for in other directories after the usual ones', async () => {
+  const directory = testDir()
+  for (const name of ['mount', 'its-own']) writeFileSync(join(directory, name), '#!/bin/sh\necho "$0"', { mode: 0o755 })
+  const more = createPrograms(undefined, undefined, [directory])
+  expect((await more.run('its-own', [], { signal, deadlineMs: 5000 })).stdout.trim()).toBe(join(directory, 'its-own'))
+  expect((await more.run('mount', ['--version'], { signal, deadlineMs: 5000 })).stdout).toContain('util-linux')
+  await expect(more.run('no-such', [], { signal, deadlineMs: 5000 })).rejects.toThrow(directory)
+  expect(programs.installed('its-own')).toBe(false)
 })
 
 test('a missing program is named with its Debian package', async () => {

@@ -15,6 +15,7 @@ export interface TgtServer {
   /** What `tgtadm` prints. */
   admin(...words: string[]): string
   signal(name: NodeJS.Signals): void
+  runs(): boolean
   /** SIGKILL; returns when it is gone. Targets are gone with it. */
   kill(): Promise<void>
   /** Starts it again, on the same portal. */
@@ -55,7 +56,16 @@ export async function startTgt(): Promise<TgtServer> {
     await dispose()
     throw thrown
   }
-  return { portal, control: `${base}.0`, admin, signal: (name) => void child?.kill(name), kill, start, dispose }
+  return {
+    portal,
+    control: `${base}.0`,
+    admin,
+    signal: (name) => void child?.kill(name),
+    runs: () => child !== undefined,
+    kill,
+    start,
+    dispose,
+  }
 }
 
 async function freePort(): Promise<number> {

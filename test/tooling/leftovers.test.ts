@@ -39,6 +39,23 @@ test('a process of the run is named and ended, one of another run is left alone'
   expect(other.exitCode ?? other.signalCode).toBeNull()
 })
 
+test('a server of storage is known by its command line', async () => {
+  const root = runRoot()
+  const start = (path: string) =>
+    spawn(process.execPath, ['-e', 'setInterval(() => undefined, 1000)', path], {
+      ...{ argv0: '/usr/sbin/glusterfs', cwd: '/', env: {}, stdio: 'ignore' },
+    })
+  const [ours, other] = [start(`${root}/mnt`), start(`${root}x/mnt`)]
+  onTestFinished(() => {
+    for (const each of [ours, other]) each.kill('SIGKILL')
+  })
+  await Promise.all([once(ours, 'spawn'), once(other, 'spawn')])
+  const ended = once(ours, 'exit')
+  expect(leftovers(root).stdout).toContain(`process ${ours.pid}: /usr/sbin/glusterfs`)
+  expect(await ended).toEqual([null, 'SIGTERM'])
+  expect(other.exitCode ?? other.signalCode).toBeNull()
+})
+
 needs('root', 'loop-devices', 'losetup', 'mkfs.ext4').test(
   'a mounted loop device is named, unmounted, detached',
   () => {

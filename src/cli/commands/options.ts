@@ -59,8 +59,8 @@ export function oneOf(flags: string, doc: string, choices: readonly string[]): O
   return new Option(flags, doc).choices(choices)
 }
 
-export const FILESYSTEMS = ['ext4', 'xfs', 'btrfs', 'raw']
-export const ACCESS = ['single-writer', 'many-readers', 'read-only']
+export const FILESYSTEMS = ['ext4', 'xfs', 'btrfs', 'directory', 'raw']
+export const ACCESS = ['single-writer', 'many-readers', 'read-only', 'many-writers']
 
 /** For what changes something and takes time. */
 export function slow(command: Command): Command {

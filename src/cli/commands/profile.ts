@@ -4,7 +4,7 @@ import { part } from '../client.ts'
 import { ageOf, countOrNone } from '../format.ts'
 import type { Column } from '../table.ts'
 import type { ProfileView } from '../views.ts'
-import { list, listing, oneOf, rate } from './options.ts'
+import { FILESYSTEMS, list, listing, oneOf, rate } from './options.ts'
 
 const COLUMNS: readonly Column<ProfileView>[] = [
   { title: 'NAME', value: (profile) => profile.id },
@@ -38,7 +38,7 @@ export function defineProfile(noun: Command): void {
   noun
     .command('set <profile>')
     .description('set the whole of a profile; what was made with it stays as it is')
-    .addOption(oneOf('--fs <filesystem>', 'what a volume has; raw: a block device', ['ext4', 'xfs', 'btrfs', 'raw']))
+    .addOption(oneOf('--fs <filesystem>', 'what a volume has; raw: a block device', FILESYSTEMS))
     .addOption(oneOf('--access <access>', 'who may use it', ['single-writer', 'many-readers', 'read-only']))
     .option('--iops <count>', 'IOPS of every volume, whatever its size', rate('--iops'))
     .option('--iops-per-gib <count>', 'IOPS for each GiB that is begun, besides', rate('--iops-per-gib'))

@@ -4,6 +4,7 @@ import type {
   ControllerExpandVolumeResponseSchema,
   ControllerModifyVolumeRequest,
 } from '../../csi/generated/csi/v1/csi_pb.js'
+import { GrpcError } from '../../csi/grpc-error.ts'
 import type { CallContext } from '../../csi/service.ts'
 import { asHoldfastError } from '../../model/errors.ts'
 import { formatMiB } from '../../model/units.ts'
@@ -60,7 +61,12 @@ export class Changer {
       return now
     } catch (thrown) {
       const error = asHoldfastError(thrown)
-      throw isBusy(error) ? pending(error.message) : error
+      if (isBusy(error)) throw pending(error.message)
+      if (error.code !== 'unsupported') throw error
+      // the storage never can, or its node cannot while it is mounted
+      throw error.data.volume === undefined
+        ? outOfRange(error.message)
+        : new GrpcError('FAILED_PRECONDITION', error.message)
     }
   }
 

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { CAPABILITIES } from '../../support/node-client.ts'
 import { until } from '../../support/until.ts'
 import { asking, block, ControllerWorld, type Door, MIB, mounted, refused } from './support/controller-world.ts'
 
@@ -45,6 +46,12 @@ describe('ControllerExpandVolume', () => {
     const request = { volumeId: id, capacityRange: { requiredBytes: 30n * MIB } }
     await refused(short.controller.controllerExpandVolume(request), 'ABORTED', 'goes on waiting')
     await refused(short.controller.controllerExpandVolume(request), 'ABORTED', 'goes on waiting')
+  })
+
+  test('refuses what the storage cannot grow', async () => {
+    const node = await world.rest.node('node-fixed', { capabilities: { ...CAPABILITIES, grow: 'none' } })
+    const { id: pool } = await world.rest.pool('loop~a~fixed', node)
+    await refused(expand(await make('never', { parameters: { pool } }), 20), 'OUT_OF_RANGE', 'cannot grow')
   })
 
   test('refuses what cannot be', async () => {

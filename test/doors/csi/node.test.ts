@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   chownSync,
   closeSync,
@@ -236,6 +237,13 @@ needs('root', 'loop-devices', 'mkfs.xfs').describe('the Node service', () => {
     expect(readdirSync(at('full').target)).toEqual(['folder'])
     await one.publish(volume, paths)
     // somebody else's mount is neither covered nor taken away
+    mkdirSync(at('tmpfs').target)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'theirs', at('tmpfs').target])
+    const theirs = [one.publish(volume, at('tmpfs')), one.unpublish(volume, at('tmpfs'))].map(outcome)
+    for (const said of await Promise.all(theirs)) {
+      expect(said).toMatch(/^FAILED_PRECONDITION .*tmpfs \(theirs\) is mounted there/)
+    }
+    execFileSync('umount', [at('tmpfs').target])
     const { daemon } = world.dev.running[0] ?? {}
     const inside = { ...paths, target: join(paths.target, 'inside') }
     expect(await outcome(one.publish(volume, inside))).toMatch(/^PERMISSION_DENIED .*is a mount/)

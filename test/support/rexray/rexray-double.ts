@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { HoldfastError } from '../../../src/model/errors.ts'
 import type { Programs } from '../../../src/programs/run.ts'
 import { TAG } from '../../../src/programs/survivors.ts'
@@ -11,7 +12,7 @@ import { tempDir } from '../temp-dir.ts'
 import { answerTo } from './answers.ts'
 import { emptyState, type Fault, type Options, readState, type Volume, withState, writeState } from './state.ts'
 
-const PROGRAM = join(import.meta.dirname, 'rexray-stand-in.ts')
+const PROGRAM = fileURLToPath(new URL('./rexray-stand-in.ts', import.meta.url))
 
 export class RexrayDouble {
   readonly directory: string
