@@ -9,7 +9,7 @@ import type { FileFacts } from '../programs/file-protocol.ts'
 import { FileWorker } from '../programs/file-worker.ts'
 import { IscsiDisks, type LocalDisk } from '../programs/iscsi-disks.ts'
 import { accessName, type IscsiSettings, initiatorName, iscsiSettings } from '../programs/iscsi-settings.ts'
-import { FIRST_LUN, IscsiTargets, type TargetsOf } from '../programs/iscsi-targets.ts'
+import { FIRST_LUN, IscsiTargets, SECOND_LUN, type TargetsOf } from '../programs/iscsi-targets.ts'
 import { IscsiTender } from '../programs/iscsi-tender.ts'
 import { isReadOnly, sizeOf } from '../programs/loop-devices.ts'
 import { checkObjectName } from '../programs/pool-paths.ts'
@@ -260,7 +260,7 @@ class IscsiDriver implements Driver {
       throw new HoldfastError('storage_failed', text, { target: daemon.target })
     }
     const from = await presentLun(daemon)
-    const to = from === FIRST_LUN ? FIRST_LUN + 1 : FIRST_LUN
+    const to = from === FIRST_LUN ? SECOND_LUN : FIRST_LUN
     await at.targets.addLun(target, from, to, signal)
     await switchLun(daemon, to, bytes)
     await at.targets.removeLun(target, from, signal)

@@ -20,6 +20,9 @@ import { type Target, Tgt } from './tgt.ts'
 
 const FILE_MS = 10_000
 export const FIRST_LUN = 1
+/** A disk is opened once more as the other one when it grows. */
+export const SECOND_LUN = 2
+const LUNS = [FIRST_LUN, SECOND_LUN]
 
 /** A pool, and the worker that does the work on its files. */
 export interface TargetsOf {
@@ -63,7 +66,7 @@ export class IscsiTargets {
     await this.clear({ object, access }, name, readOnly, signal)
     const path = await this.path({ object, access }, readOnly)
     if (path === undefined) throw shutOut(object)
-    await this.open({ object, access }, name, { path, lun: FIRST_LUN, readOnly }, signal)
+    await this.open({ object, access }, name, { path, luns: [FIRST_LUN], readOnly }, signal)
     // a writer and a reader that came at the same time see each other here
     const others = (await this.list(signal, object)).filter((target) => target.name !== name)
     for (const target of others) if (!this.agree(target, object, readOnly)) throw heldBy(object, target)
@@ -71,14 +74,15 @@ export class IscsiTargets {
   }
 
   /**
-   * Makes the target anew after the target daemon was restarted.
+   * Makes the target anew after the target daemon was restarted. The storage daemon, which knows by which LUN it goes,
+   * cannot be asked while it waits for the target: so both are there.
    * @returns false when the node was shut out
    */
-  async reopen({ object, access }: Access, name: string, lun: number, signal: AbortSignal): Promise<boolean> {
+  async reopen({ object, access }: Access, name: string, signal: AbortSignal): Promise<boolean> {
     const path = await this.pool.worker.call('accessPath', FILE_MS, this.pool.place, object, access)
     if (path === undefined) return false
     const readOnly = name !== targetName(this.pool.place.uuid, object, access, false)
-    await this.open({ object, access }, name, { path, lun, readOnly }, signal)
+    await this.open({ object, access }, name, { path, luns: LUNS, readOnly }, signal)
     return true
   }
 
@@ -173,7 +177,7 @@ export class IscsiTargets {
   private async open(
     { object, access }: Access,
     name: string,
-    disk: { path: string; lun: number; readOnly: boolean },
+    { luns, ...disk }: { path: string; luns: readonly number[]; readOnly: boolean },
     signal: AbortSignal,
   ): Promise<void> {
     const tid = await this.tgt.newTarget(name, signal)
@@ -181,7 +185,7 @@ export class IscsiTargets {
       throw new HoldfastError('in_use', `${object} is being attached by another node (${name})`, { target: name })
     }
     try {
-      await this.tgt.newLun(tid, disk, signal)
+      for (const lun of luns) await this.tgt.newLun(tid, { ...disk, lun }, signal)
       await this.tgt.allow(tid, initiatorName(access), signal)
     } catch (thrown) {
       await this.tgt.deleteTarget(tid, signal).catch(() => undefined)

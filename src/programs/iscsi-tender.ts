@@ -4,7 +4,6 @@
  */
 import type { IscsiDisks, LocalDisk } from './iscsi-disks.ts'
 import type { IscsiTargets } from './iscsi-targets.ts'
-import { presentLun } from './storage-daemon.ts'
 
 const TEND_MS = 60_000
 
@@ -75,7 +74,7 @@ export class IscsiTender {
     const there = (await at.targets.list(signal, object)).some(({ name }) => name === daemon.target)
     if (there) return
     const access = { object, access: at.access }
-    const restored = await at.targets.reopen(access, daemon.target, await presentLun(daemon), signal)
+    const restored = await at.targets.reopen(access, daemon.target, signal)
     if (!restored) return await this.giveUp(at, disk, 'the access of this node was taken away')
     this.parts.log('iscsi.target-restored', { pool: at.pool.name, object, target: daemon.target })
   }

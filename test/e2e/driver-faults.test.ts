@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { asHoldfastError } from '../../src/model/errors.ts'
+import { makeCsiBackend } from '../drivers/csi-fixture.ts'
 import { makeDockerBackend } from '../drivers/docker-fixture.ts'
 import { FAULTS, FAULTY_CALLS, type Fault, type FaultFiles, happenedIn } from '../support/faulty-driver.ts'
 import { needs } from '../support/missing.ts'
@@ -22,6 +23,7 @@ import type { NodeProcess } from './support/node-daemon.ts'
 const KINDS: [name: string, needed: string[], make: () => Promise<Backend>, faults: readonly Fault[]][] = [
   ['loop', ['mkfs.ext4'], makeLoopBackend, ['error', 'error-after', 'hang', 'garbage', 'kill-after']],
   ['docker', [], makeDockerBackend, ['error-after', 'kill-after']],
+  ['csi-on-loop', ['mkfs.ext4', 'mkfs.xfs'], makeCsiBackend, ['error-after', 'hang-after', 'kill-after', 'kill']],
 ]
 const USER = { door: 'test', id: 'one' }
 const LIFE_MS = 40_000

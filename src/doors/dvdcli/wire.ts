@@ -122,7 +122,8 @@ async function dial(endpoint: Exclude<Endpoint, { kind: 'unix' }>): Promise<[Soc
   const { host, port } = endpoint
   if (endpoint.kind === 'tcp') return [connect({ host, port }), 'connect']
   // only here: it takes long to load
-  const [tls, { isIP }] = await Promise.all([import('node:tls'), import('node:net')])
+  const tls = await import('node:tls')
+  const { isIP } = await import('node:net')
   const { insecure, ...files } = endpoint.tls
   const name = isIP(host) === 0 ? { servername: host } : {}
   return [tls.connect({ host, port, ...name, ...files, rejectUnauthorized: !insecure }), 'secureConnect']

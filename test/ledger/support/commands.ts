@@ -31,7 +31,7 @@ const WEIGHTS: Partial<Record<Command['kind'], number>> = {
   'volume.release': 2,
   'snapshot.create': 6,
   'snapshot.group': 4,
-  'snapshot.delete-group': 1,
+  'snapshot.delete-group': 3,
   'snapshot.delete': 3,
   'attachment.claim': 22,
   'attachment.unclaim': 12,
