@@ -82,6 +82,7 @@ export class CsiObjects {
     wish: { readonly sizeMiB: number; readonly source?: ContentSource | undefined },
     signal: AbortSignal,
   ): Promise<VolumeHandle> {
+    console.error(Date.now()%1000000, 'make', object, JSON.stringify(wish))
     await this.#begin(pool, object, { asked: { kind: 'volume', ...wish } })
     try {
       const handle = await plugin.createVolume({ name: object, ...wish, exactly: true }, signal)
@@ -127,6 +128,7 @@ export class CsiObjects {
   /** Removes an object, also one whose id was never told. */
   async remove(access: { pool: PoolTarget; plugin: CsiPlugin }, object: string, signal: AbortSignal): Promise<void> {
     const { pool, plugin } = access
+    console.error(Date.now()%1000000, 'remove', object, this.#removed.has(pool.uuid+'/'+object), JSON.stringify(await this.handle(pool, object)))
     const key = `${pool.uuid}/${object}`
     if (this.#removed.has(key)) return
     const handle = (await this.handle(pool, object)) ?? (await this.#search(access, object, signal))

@@ -44,6 +44,10 @@ export class IscsiStage {
     this.other = fixture.another({ id: 'node-2', bootId: randomUUID() })
   }
 
+  get node(): { readonly driver: Driver; readonly pool: PoolTarget } {
+    return { driver: this.driver, pool: this.pool }
+  }
+
   /** A new object, which the other node has heard of as well. */
   async create(sizeMiB = 32): Promise<string> {
     this.#last += 1
@@ -116,6 +120,12 @@ export class IscsiStage {
     this.#writers.push(writer)
     await until(() => count > 0, { what: 'the first write' })
     return writer
+  }
+
+  /** Lets a node look at the pool again and again, as its daemon does, until the work is done. */
+  async looking<T>(work: Promise<T>, { driver, pool } = this.node): Promise<T> {
+    const timer = setInterval(() => void driver.probe(pool, signal).catch(() => undefined), 100)
+    return await work.finally(() => clearInterval(timer))
   }
 
   /** After each test: whatever became of it, the server answers and nobody writes. */

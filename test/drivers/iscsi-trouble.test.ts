@@ -57,8 +57,8 @@ needs('root', 'loop-devices', 'mkfs.xfs', 'mkfs.ext4', ...ISCSI_PROGRAMS).descri
     await expectCode(driver.probe(pool, signal), 'storage_failed')
     const before = writer.count()
     await server.start()
-    await driver.probe(pool, signal)
-    await until(() => writer.count() > before + 3, { what: 'the writes to go on', deadlineMs: 20_000 })
+    const goesOn = until(() => writer.count() > before + 3, { what: 'the writes to go on', deadlineMs: 20_000 })
+    await stage().looking(goesOn, { driver, pool })
     await writer.stop()
     await stage().unmount(writer.target)
     await stage().detach(object)
@@ -70,8 +70,7 @@ needs('root', 'loop-devices', 'mkfs.xfs', 'mkfs.ext4', ...ISCSI_PROGRAMS).descri
     const writer = await stage().write(await stage().attach(object))
     await server.kill()
     // it waits in the kernel, where nobody but the driver can help it
-    const looking = setInterval(() => void driver.probe(pool, signal).catch(() => undefined), 100)
-    expect(await writer.ended.finally(() => clearInterval(looking))).toEqual([0, null])
+    expect(await stage().looking(writer.ended)).toEqual([0, null])
     await stage().unmount(writer.target)
     await stage().detach(object)
     expect(await driver.attached(pool, signal)).toEqual([])
@@ -85,13 +84,10 @@ needs('root', 'loop-devices', 'mkfs.xfs', 'mkfs.ext4', ...ISCSI_PROGRAMS).descri
   })
 
   test('is not given up while it is only slow', async () => {
-    const { driver, pool } = stage()
     const object = await stage().create()
     // two requests a second: there is always one that waits, and one that is answered within the patience of a second
     const device = await stage().attach(object, 2)
-    const done = writeSlowly(device, 6)
-    const looking = setInterval(() => void driver.probe(pool, signal).catch(() => undefined), 100)
-    await done.finally(() => clearInterval(looking))
+    await stage().looking(writeSlowly(device, 6))
     expect(stage().daemonOf(object).file).toContain(object)
     await stage().detach(object)
   })

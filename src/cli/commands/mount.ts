@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { LocalNodeClient } from '../../doors/local/node-client.ts'
+import type { LocalNodeClient } from '../../doors/local/node-client.ts'
 import { type Cli, run } from '../cli.ts'
 import { oneOf, seconds } from './options.ts'
 
@@ -43,15 +43,17 @@ async function mount(cli: Cli, options: MountOptions, volume = ''): Promise<void
     mode,
     ...(at === undefined ? {} : { mountAt: resolve(at) }),
   }
-  const path = await node(cli, options).mount(wanted, timeout * 1000)
+  const path = await (await node(cli, options)).mount(wanted, timeout * 1000)
   await cli.out.text({ volume, path }, `${path}\n`)
 }
 
 async function unmount(cli: Cli, options: Options, volume = ''): Promise<void> {
   const { user, timeout } = options
-  await node(cli, options).unmount(volume, { door: 'rest', id: user }, timeout * 1000)
+  await (await node(cli, options)).unmount(volume, { door: 'rest', id: user }, timeout * 1000)
 }
 
-function node(cli: Cli, { nodeSocket }: Options): LocalNodeClient {
+async function node(cli: Cli, { nodeSocket }: Options): Promise<LocalNodeClient> {
+  // only here: what it needs takes long to load
+  const { LocalNodeClient } = await import('../../doors/local/node-client.ts')
   return new LocalNodeClient(nodeSocket ?? cli.loaded.config.node.socket)
 }
