@@ -7,7 +7,7 @@ import { createPrograms, type Programs } from '../src/programs/run.ts'
 import { type Cycler, csiCycler } from './csi-cycle.ts'
 import { type Line, median, percentile } from './figures.ts'
 
-const ROUNDS = 6
+const ROUNDS = 4
 /** Cycles of each worker in a round. */
 const CYCLES = 4
 const WORKERS = 8

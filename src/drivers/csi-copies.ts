@@ -2,7 +2,7 @@
 import type { ObjectHandle, VolumeHandle } from '../csi/object-handle.ts'
 import type { ContentSource, CsiPlugin } from '../csi/plugin.ts'
 import { HoldfastError } from '../model/errors.ts'
-import type { CsiObjects } from './csi-objects.ts'
+import { type CsiObjects, sourceName } from './csi-objects.ts'
 import type { PoolTarget } from './driver.ts'
 
 /** For taking back what was only needed in between. */
@@ -38,21 +38,23 @@ export async function copyObject(
   return await throughSnapshot(parts, from, object, make, signal)
 }
 
+/** The snapshot is on record like any other object, so that it goes with the copy if this is cut off in the middle. */
 async function throughSnapshot(
-  { plugin }: CopyParts,
+  parts: CopyParts,
   from: VolumeHandle,
   object: string,
   make: (source: ContentSource) => Promise<VolumeHandle>,
   signal: AbortSignal,
 ): Promise<VolumeHandle> {
-  const name = `${object}-source`
-  const { id } = await plugin.createSnapshot(name, from, signal)
+  const { objects, plugin } = parts
+  const name = sourceName(object)
+  const { id } = await objects.makeSnapshot(parts, name, from, signal)
   try {
     // the repeated request tells, also where snapshots cannot be listed
     await whenReady(object, async () => (await plugin.createSnapshot(name, from, signal)).ready, signal)
     return await make({ kind: 'snapshot', id })
   } finally {
-    await plugin.deleteSnapshot(id, AbortSignal.timeout(CLEAN_UP_MS))
+    await objects.remove(parts, name, AbortSignal.timeout(CLEAN_UP_MS))
   }
 }
 

@@ -82,7 +82,6 @@ export class CsiObjects {
     wish: { readonly sizeMiB: number; readonly source?: ContentSource | undefined },
     signal: AbortSignal,
   ): Promise<VolumeHandle> {
-    console.error(Date.now()%1000000, 'make', object, JSON.stringify(wish))
     await this.#begin(pool, object, { asked: { kind: 'volume', ...wish } })
     try {
       const handle = await plugin.createVolume({ name: object, ...wish, exactly: true }, signal)
@@ -125,20 +124,41 @@ export class CsiObjects {
     if (refused.includes(asHoldfastError(thrown).code)) await this.#book.remove(uuid, object)
   }
 
-  /** Removes an object, also one whose id was never told. */
+  /**
+   * Removes an object, also one whose id was never told, or that was made anew after it was: then the ledger may have an
+   * older id than the book, or this node an older one than another node has made.
+   */
   async remove(access: { pool: PoolTarget; plugin: CsiPlugin }, object: string, signal: AbortSignal): Promise<void> {
     const { pool, plugin } = access
-    console.error(Date.now()%1000000, 'remove', object, this.#removed.has(pool.uuid+'/'+object), JSON.stringify(await this.handle(pool, object)))
     const key = `${pool.uuid}/${object}`
     if (this.#removed.has(key)) return
-    const handle = (await this.handle(pool, object)) ?? (await this.#search(access, object, signal))
-    if (handle?.kind === 'volume') await plugin.deleteVolume(handle.id, signal)
-    if (handle?.kind === 'snapshot') await plugin.deleteSnapshot(handle.id, signal)
+    const told = objectHandle(pool.handleOf(object))
+    const own = (await this.#book.read(pool.uuid, object))?.handle
+    const handles = [told, own?.id === told?.id ? undefined : own].filter((handle) => handle !== undefined)
+    let found = false
+    for (const handle of handles) found = (await this.#removeOne(plugin, handle, signal)) || found
+    const other = found ? undefined : await this.#search(access, object, signal)
+    if (other !== undefined) await this.#removeOne(plugin, other, signal)
     await this.#book.remove(pool.uuid, object)
-    if (handle !== undefined) (await this.#ownersIn(pool)).delete(handle.id)
+    const between = sourceName(object)
+    if ((await this.#book.read(pool.uuid, between)) !== undefined) await this.remove(access, between, signal)
+    const owners = await this.#ownersIn(pool)
+    for (const { id } of handles) owners.delete(id)
     this.#removed.add(key)
     const [oldest = ''] = this.#removed
     if (this.#removed.size > MOST_REMOVED) this.#removed.delete(oldest)
+  }
+
+  /** @returns whether it was there */
+  async #removeOne(plugin: CsiPlugin, handle: ObjectHandle, signal: AbortSignal): Promise<boolean> {
+    if (handle.kind === 'snapshot') {
+      const there = (await plugin.snapshot(handle, signal)) !== undefined
+      await plugin.deleteSnapshot(handle.id, signal)
+      return there
+    }
+    const there = (await plugin.volume(handle, signal)) !== undefined
+    await plugin.deleteVolume(handle.id, signal)
+    return there
   }
 
   /** CSI finds a volume by its name only by making it again (spec.md, CreateVolume is idempotent by name). */
@@ -164,4 +184,9 @@ export class CsiObjects {
       throw new HoldfastError('storage_failed', `${text} (${message})`, { object })
     }
   }
+}
+
+/** The snapshot that an object is copied from, where a plugin clones snapshots alone. */
+export function sourceName(object: string): string {
+  return `${object}-source`
 }

@@ -23,6 +23,8 @@ const STAT_MS = 5000
 const FILE_MS = 10_000
 const FLUSH_MS = 60_000
 const CLEAN_UP_MS = 30_000
+/** The server may be what hangs, and is told again when the pool is looked at. */
+const LET_OUT_MS = 2000
 /** Objects of a pool that are attached or detached at the same time. */
 const AT_ONCE = 4
 
@@ -220,7 +222,7 @@ class IscsiDriver implements Driver {
       for (const disk of await this.disks.present(at.pool.uuid, object)) {
         await this.disks.takeDown(disk, limit).catch(() => undefined)
       }
-      await at.targets.letOut(access, limit).catch(() => undefined)
+      await at.targets.letOut(access, AbortSignal.timeout(LET_OUT_MS)).catch(() => undefined)
       throw thrown
     }
   }

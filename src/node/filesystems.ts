@@ -81,7 +81,12 @@ export function dataOf(directory: string): string {
 export function isMountOf(mounts: readonly MountEntry[], entry: MountEntry, fs: string, device: string): boolean {
   if (fs !== 'directory') return entry.device === device
   const data = dataOf(device)
-  const below = mounts.findLast(({ target }) => target === '/' || data === target || data.startsWith(`${target}/`))
+  // the innermost, and of those at one place the one on top: the table is in no other order
+  const over = mounts.filter(({ target }) => target === '/' || data === target || data.startsWith(`${target}/`))
+  const below = over.reduce<MountEntry | undefined>(
+    (best, each) => (best === undefined || each.target.length >= best.target.length ? each : best),
+    undefined,
+  )
   if (below?.root === undefined || entry.root === undefined || entry.filesystem !== below.filesystem) return false
   const inside = data.slice(below.target === '/' ? 0 : below.target.length)
   return entry.root === `${below.root === '/' ? '' : below.root}${inside}`

@@ -100,12 +100,12 @@ export class IscsiTargets {
 
   /** Takes a node's own targets of an object away, of this boot and earlier ones. It may be let in again. */
   async letOut({ object, access }: Access, signal: AbortSignal): Promise<void> {
+    await this.pool.worker.call('endAccess', FILE_MS, this.pool.place, object, access)
     const targets = await this.list(signal, object)
     for (const target of targets) {
       const own = this.isOf(target, { object, access }) || this.ofNode([target], access).length > 0
       if (own) await this.tgt.deleteTarget(target.tid, signal)
     }
-    await this.pool.worker.call('endAccess', FILE_MS, this.pool.place, object, access)
   }
 
   /**

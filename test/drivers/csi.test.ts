@@ -137,6 +137,21 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('the driver csi'
     expect(await storage.leftovers()).toEqual([])
   })
 
+  test('a volume that was made anew is removed, also by those who know it by its older id', async () => {
+    await start()
+    const first = await create()
+    await fixture.driver.delete(pool, NAME, signal)
+    await create()
+    handles.set(NAME, first.handle ?? '')
+    const { driver, pool: there } = fixture.elsewhere()
+    await driver.delete({ ...there, handle: pool.handle, handleOf: pool.handleOf }, NAME, signal)
+    expect(await storage.leftovers()).toEqual([])
+    await create()
+    handles.set(NAME, first.handle ?? '')
+    await fixture.driver.delete(pool, NAME, signal)
+    expect(await storage.leftovers()).toEqual([])
+  })
+
   test.each<[string, CsiFault, RegExp]>([
     ['no id', async () => ({ volume: { capacityBytes: 8n << 20n } }), /no volume_id/],
     ['no volume', async () => ({}), /no volume_id/],
@@ -230,6 +245,13 @@ needs('root', 'loop-devices', 'mkfs.ext4', 'mkfs.xfs').describe('the driver csi'
     await create()
     writeTo((await attach()).device, 0, Buffer.from('content'))
     await detach()
+    faults().set('createVolume', refuse('INTERNAL'))
+    faults().set('deleteSnapshot', once(refuse('INTERNAL')))
+    await expectCode(driver.copy(pool, NAME, 'clone', 'volume', nothing, signal), 'storage_failed')
+    faults().delete('createVolume')
+    expect((await storage.leftovers()).sort()).toEqual(['clone-source', NAME])
+    await driver.delete(pool, 'clone', signal)
+    expect(await storage.leftovers()).toEqual([NAME])
     keep(await driver.copy(pool, NAME, 'clone', 'volume', nothing, signal))
     keep(await driver.copy(pool, NAME, 'cut', 'snapshot', nothing, signal))
     expect((await storage.leftovers()).sort()).toEqual(['clone', 'cut', NAME])

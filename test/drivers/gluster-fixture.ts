@@ -1,6 +1,6 @@
 /** Storage for tests of the driver gluster: a real server and a node's driver for a whole file, a fresh pool for each test. */
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Driver, PoolTarget } from '../../src/drivers/driver.ts'
 import { createGlusterDriver } from '../../src/drivers/gluster.ts'
@@ -13,6 +13,7 @@ import { mountsUnder } from '../e2e/support/node-cleanup.ts'
 import { startServer, VOLUME } from '../support/gluster.ts'
 import type { GlusterPeer } from '../support/gluster-peer.ts'
 import { type TempDir, tempDir } from '../support/temp-dir.ts'
+import { until } from '../support/until.ts'
 import type { DriverFixture } from './contract.ts'
 import { type Disk, makeDisk, releaseAll, tool } from './disk.ts'
 import { fillUp } from './loop-fixture.ts'
@@ -26,6 +27,7 @@ export class GlusterServer {
   readonly mount: string
   readonly temp: TempDir
   readonly #disk: Disk
+  #freeAtFirst = 0
 
   private constructor(temp: TempDir, disk: Disk, peer: GlusterPeer) {
     this.temp = temp
@@ -43,6 +45,7 @@ export class GlusterServer {
       mkdirSync(server.mount)
       const settings = glusterSettings(server.settings('/'))
       tool('env', ...clientCommand(placeOf(temp.path, 'mnt'), settings, 'the test', false))
+      server.#freeAtFirst = server.#freeMiB()
       return server
     } catch (thrown) {
       disk.dispose()
@@ -53,6 +56,16 @@ export class GlusterServer {
 
   settings(directory: string): Record<string, string> {
     return { volume: `${this.peer.options.address}:/${VOLUME}`, directory }
+  }
+
+  #freeMiB(): number {
+    const { bavail, bsize } = statfsSync(this.mount)
+    return (bavail * bsize) / 1024 / 1024
+  }
+
+  /** Waits until the brick has room again: it frees what was removed a while later. */
+  async emptied(): Promise<void> {
+    await until(() => this.#freeMiB() > this.#freeAtFirst - 16, { what: 'the brick to be empty', deadlineMs: 30_000 })
   }
 
   async dispose(): Promise<void> {
@@ -141,6 +154,7 @@ export class GlusterFixtures {
           attempt('mount', '-o', 'remount,rw', client)
         }
         for (const path of [join(server.mount, 'pools'), ballast]) rmSync(path, { recursive: true, force: true })
+        await server.emptied()
         temp.remove()
       },
     }

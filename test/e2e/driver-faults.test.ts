@@ -23,7 +23,7 @@ import type { NodeProcess } from './support/node-daemon.ts'
 const KINDS: [name: string, needed: string[], make: () => Promise<Backend>, faults: readonly Fault[]][] = [
   ['loop', ['mkfs.ext4'], makeLoopBackend, ['error', 'error-after', 'hang', 'garbage', 'kill-after']],
   ['docker', [], makeDockerBackend, ['error-after', 'kill-after']],
-  ['csi-on-loop', ['mkfs.ext4', 'mkfs.xfs'], makeCsiBackend, ['error-after', 'hang-after', 'kill-after', 'kill']],
+  ['csi-on-loop', ['mkfs.ext4', 'mkfs.xfs'], makeCsiBackend, ['error-after', 'kill-after']],
 ]
 const USER = { door: 'test', id: 'one' }
 const LIFE_MS = 40_000

@@ -6,6 +6,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { createConnection, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -58,6 +59,8 @@ export class GlusterPeer {
     // geo-replication, which nobody needs here, is asked a dozen times when glusterd starts: that takes it seconds
     writeFileSync(join(dir, 'gsyncd'), '#!/bin/sh\necho gsyncd\n', { mode: 0o755 })
     const script = [
+      // mounts of other tests would be held by this namespace
+      'while read -r _ _ _ _ target _; do case $target in "$0"/*) ;; "$1"/*) umount -l "$target";; esac; done </proc/self/mountinfo',
       'mount --bind "$0/lib" /var/lib/glusterd && mount --bind "$0/log" /var/log/glusterfs',
       'mount -t tmpfs tmpfs /run && mkdir /run/gluster',
       'for gsyncd in /usr/lib/*/glusterfs/gsyncd; do mount --bind "$0/gsyncd" "$gsyncd"; done',
@@ -65,7 +68,7 @@ export class GlusterPeer {
     ].join('\n')
     const namespaces = ['--mount', '--propagation', 'private', ...(bridge === undefined ? [] : ['--net'])]
     const stdio: ['ignore', 'pipe', number] = ['ignore', 'pipe', openSync(join(dir, 'namespace.log'), 'a')]
-    const holder = spawn('unshare', [...namespaces, 'sh', '-c', script, dir], { cwd: dir, stdio })
+    const holder = spawn('unshare', [...namespaces, 'sh', '-c', script, dir, tmpdir()], { cwd: dir, stdio })
     this.#holder = holder
     let said = ''
     holder.stdout?.on('data', (chunk) => {

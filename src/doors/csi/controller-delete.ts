@@ -33,21 +33,19 @@ export class Deleter {
     const { trashSeconds } = this.#settings
     // what was never made is not worth keeping
     const trash = MAKING.has(state) || trashSeconds === 0 ? '' : `?trash=${trashSeconds}`
+    if (!(await this.#isDone(`/v1/volumes/${id}${trash}`, leftMs))) throw pending(`volume ${name} is being deleted`)
+  }
+
+  /** Whether it came to its end while it was waited for. */
+  async #isDone(path: string, leftMs: number): Promise<boolean> {
     try {
-      const { volume: now } = await this.#ledger.send<{ volume: ShownVolume }>(
-        'DELETE',
-        `/v1/volumes/${id}${trash}`,
-        undefined,
-        leftMs,
-      )
-      if (now.state === 'trash') return
+      const { operation } = await this.#ledger.send<{ operation?: string }>('DELETE', path, undefined, leftMs)
+      return operation === undefined
     } catch (thrown) {
       const error = asHoldfastError(thrown)
-      if (error.code === 'not_found') return
-      if (isBusy(error)) throw pending(error.message)
-      throw error
+      if (error.code === 'not_found') return true
+      throw isBusy(error) ? pending(error.message) : error
     }
-    if ((await this.#ledger.volume(id)) !== undefined) throw pending(`volume ${name} is being deleted`)
   }
 }
 
