@@ -163,6 +163,7 @@ export function failStep(
 ): Outcome<Operation> {
   const code: ErrorCode = isErrorCode(outcome.code) ? outcome.code : 'internal'
   const fault = { code, message: outcome.message, operationId: operation.id, next: nextAdvice(operation, code) }
+  noteHandle(tx, operation, outcome.facts)
   const stays = leaveContent(tx, operation, detached, outcome.message)
   if (stays) {
     // the node could not let go of the volume: the work counts as running until there is proof
@@ -191,6 +192,16 @@ export function failStep(
       operation.recreate || operation.step === 'format' || operation.step === 'copy' || operation.step === 'snapshot',
   })
   return about('operation', waiting, 'operation.retrying', { code, message: outcome.message, failures })
+}
+
+/** An object that was made anew before the rest failed has another id by now: without it nobody finds it to remove it. */
+function noteHandle(tx: Transaction, { subject, step }: Operation, facts: StepFacts): void {
+  if (facts.handle === undefined || step === 'delete' || step === 'delete-snapshot') return
+  if (subject.kind !== 'volume' && subject.kind !== 'snapshot') return
+  const record = tx.get(subject.kind, subject.id)
+  if (record === undefined || record.handle === facts.handle) return
+  if (subject.kind === 'volume') tx.put('volume', { ...tx.need('volume', subject.id), handle: facts.handle })
+  else tx.put('snapshot', { ...tx.need('snapshot', subject.id), handle: facts.handle })
 }
 
 /** Giving these up would leave what nobody wants any more, or a volume that nobody can have. */

@@ -59,13 +59,15 @@ export class GlusterServer {
   }
 
   #freeMiB(): number {
-    const { bavail, bsize } = statfsSync(this.mount)
+    const { bavail, bsize } = statfsSync(this.#disk.directory)
     return (bavail * bsize) / 1024 / 1024
   }
 
   /** Waits until the brick has room again: it frees what was removed a while later. */
   async emptied(): Promise<void> {
-    await until(() => this.#freeMiB() > this.#freeAtFirst - 16, { what: 'the brick to be empty', deadlineMs: 30_000 })
+    await until(() => this.#freeMiB() > this.#freeAtFirst - 16, {
+      what: `the brick to be empty (${this.#freeMiB()} of ${this.#freeAtFirst})`,
+    })
   }
 
   async dispose(): Promise<void> {

@@ -32,7 +32,10 @@ needs('root', 'loop-devices', 'mkfs.xfs', 'mkfs.ext4', ...ISCSI_PROGRAMS).descri
   /** A program that writes to a mount, one block after the other, until that fails. */
   const writeTo = (path: string) => {
     const script = 'while dd if=/dev/zero of="$0" bs=4k count=1 oflag=direct 2>/dev/null; do echo; done; echo failed'
-    const child = spawn('sh', ['-c', script, join(path, 'busy')], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const child = spawn('sh', ['-c', script, join(path, 'busy')], {
+      // it keeps the mount busy
+      ...{ cwd: path, stdio: ['ignore', 'pipe', 'ignore'] },
+    })
     let said = ''
     child.stdout.on('data', (chunk: Buffer) => {
       said += chunk

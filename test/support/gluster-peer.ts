@@ -19,6 +19,8 @@ export interface PeerOptions {
   /** Its own: what its daemons write, and its bricks. */
   readonly dir: string
   readonly address: string
+  /** Where it has bricks besides: what is mounted there stays. */
+  readonly keep?: string
   /** Process in the network namespace with the bridge `br0` that it is to be connected to; none: the network is shared. */
   readonly bridge?: number
 }
@@ -54,13 +56,13 @@ export class GlusterPeer {
   }
 
   async #holdNamespaces(): Promise<void> {
-    const { dir, bridge } = this.options
+    const { dir, bridge, keep = dir } = this.options
     for (const name of ['lib', 'log', 'bricks']) mkdirSync(join(dir, name), { recursive: true })
     // geo-replication, which nobody needs here, is asked a dozen times when glusterd starts: that takes it seconds
     writeFileSync(join(dir, 'gsyncd'), '#!/bin/sh\necho gsyncd\n', { mode: 0o755 })
     const script = [
       // mounts of other tests would be held by this namespace
-      'while read -r _ _ _ _ target _; do case $target in "$0"/*) ;; "$1"/*) umount -l "$target";; esac; done </proc/self/mountinfo',
+      'while read -r _ _ _ _ target _; do case $target in "$0"/*|"$2"*) ;; "$1"/*) umount -l "$target";; esac; done </proc/self/mountinfo',
       'mount --bind "$0/lib" /var/lib/glusterd && mount --bind "$0/log" /var/log/glusterfs',
       'mount -t tmpfs tmpfs /run && mkdir /run/gluster',
       'for gsyncd in /usr/lib/*/glusterfs/gsyncd; do mount --bind "$0/gsyncd" "$gsyncd"; done',
@@ -68,7 +70,7 @@ export class GlusterPeer {
     ].join('\n')
     const namespaces = ['--mount', '--propagation', 'private', ...(bridge === undefined ? [] : ['--net'])]
     const stdio: ['ignore', 'pipe', number] = ['ignore', 'pipe', openSync(join(dir, 'namespace.log'), 'a')]
-    const holder = spawn('unshare', [...namespaces, 'sh', '-c', script, dir, tmpdir()], { cwd: dir, stdio })
+    const holder = spawn('unshare', [...namespaces, 'sh', '-c', script, dir, tmpdir(), keep], { cwd: dir, stdio })
     this.#holder = holder
     let said = ''
     holder.stdout?.on('data', (chunk) => {

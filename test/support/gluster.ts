@@ -1,7 +1,7 @@
 /** Throw-away GlusterFS clusters with one volume, of real daemons. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { GlusterPeer } from './gluster-peer.ts'
 import { until } from './until.ts'
 
@@ -20,7 +20,7 @@ export const VOLUME = 'pool'
 /** A server on an address of its own on loopback, with a volume of one brick. @param brick on a filesystem of its own */
 export async function startServer(dir: string, brick: string): Promise<GlusterPeer> {
   const address = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(1, 255)}`
-  const peer = new GlusterPeer({ dir, address })
+  const peer = new GlusterPeer({ dir, address, keep: dirname(brick) })
   try {
     await peer.start()
     await makeVolume(peer, [`${address}:${brick}`], [])

@@ -10,7 +10,7 @@ const MADE = new RegExp(`^csi-[0-9a-f]{${DIGITS}}$`)
 const BANNED = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/
 
 /** Label of what an orchestrator calls by another name than Holdfast. */
-export const NAME_LABEL = 'csi.holdfast.io/name'
+const NAME_LABEL = 'csi.holdfast.io/name'
 
 export interface Named {
   readonly name: string

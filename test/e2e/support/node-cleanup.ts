@@ -41,6 +41,8 @@ export function takeBack(directory: string, prefix: string, tags: readonly strin
     for (const { target } of mountsUnder(directory).reverse()) attempt('umount', target)
     for (const { device } of loopsUnder(directory, prefix).reverse()) attempt('losetup', '--detach', device)
   }
+  // a device that was just detached may hold its file's mount for a moment more
+  for (const { target } of mountsUnder(directory).reverse()) attempt('umount', '--lazy', target)
   attempt('umount', directory)
 }
 
