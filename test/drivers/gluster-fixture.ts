@@ -58,16 +58,30 @@ export class GlusterServer {
     return { volume: `${this.peer.options.address}:/${VOLUME}`, directory }
   }
 
+  get #ballast(): string {
+    return join(this.#disk.directory, 'ballast')
+  }
+
   #freeMiB(): number {
     const { bavail, bsize } = statfsSync(this.#disk.directory)
     return (bavail * bsize) / 1024 / 1024
   }
 
-  /** Waits until the brick has room again: it frees what was removed a while later. */
-  async emptied(): Promise<void> {
-    await until(() => this.#freeMiB() > this.#freeAtFirst - 16, {
-      what: `the brick to be empty (${this.#freeMiB()} of ${this.#freeAtFirst})`,
-    })
+  /** Takes all room, on the brick's own disk. */
+  async fill(): Promise<void> {
+    mkdirSync(this.#ballast)
+    // xfs gives back what it had set aside for a file when that is closed
+    for (let round = 0; this.#freeMiB() > 0; round++) {
+      const directory = join(this.#ballast, String(round))
+      mkdirSync(directory)
+      fillUp(directory)
+    }
+  }
+
+  /** Waits until there is room again: what was removed is freed a while later. */
+  async empty(): Promise<void> {
+    rmSync(this.#ballast, { recursive: true, force: true })
+    await until(() => this.#freeMiB() > this.#freeAtFirst - 16, { what: 'the brick to be empty' })
   }
 
   async dispose(): Promise<void> {
@@ -131,7 +145,6 @@ export class GlusterFixtures {
       node: { id: 'node-1', bootId: readBootId() },
       handleOf: () => undefined,
     }
-    const ballast = join(server.mount, 'ballast')
     const client = join(this.#own.clients, this.#uuid)
     return {
       ...this.#own,
@@ -143,10 +156,7 @@ export class GlusterFixtures {
         return node
       },
       makeReadOnly: async () => void tool('mount', '-o', 'remount,ro', client),
-      fill: async () => {
-        mkdirSync(ballast)
-        fillUp(ballast)
-      },
+      fill: () => server.fill(),
       dispose: async () => {
         for (const { target } of mountsUnder(temp.path).reverse()) tool('umount', target)
         releaseAll(join(server.temp.path, 'nodes'))
@@ -155,8 +165,8 @@ export class GlusterFixtures {
         if (mountsUnder(this.#own.clients).some(({ target }) => target === client)) {
           attempt('mount', '-o', 'remount,rw', client)
         }
-        for (const path of [join(server.mount, 'pools'), ballast]) rmSync(path, { recursive: true, force: true })
-        await server.emptied()
+        rmSync(join(server.mount, 'pools'), { recursive: true, force: true })
+        await server.empty()
         temp.remove()
       },
     }

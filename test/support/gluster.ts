@@ -33,7 +33,10 @@ export async function startServer(dir: string, brick: string): Promise<GlusterPe
 
 async function makeVolume(peer: GlusterPeer, bricks: readonly string[], kind: readonly string[]): Promise<void> {
   await peer.gluster('volume', 'create', VOLUME, ...kind, ...bricks, 'force')
-  await peer.gluster('volume', 'set', VOLUME, 'network.ping-timeout', '5')
+  // full is when the disk is full, and not for five seconds more
+  for (const option of ['network.ping-timeout=5', 'storage.reserve=0']) {
+    await peer.gluster('volume', 'set', VOLUME, ...option.split('='))
+  }
   await peer.gluster('volume', 'start', VOLUME)
 }
 

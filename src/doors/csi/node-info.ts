@@ -1,6 +1,6 @@
 import type { NodeDaemon } from '../../node/daemon.ts'
 import type { RestClient } from '../../node/http-link.ts'
-import { DOOR_HEADER, NODE_SEGMENT, poolSegment, REACHED } from './words.ts'
+import { DOOR_HEADER, poolSegment, REACHED } from './words.ts'
 
 /** What the specification lets a node have, so that all of it can be told: more pools than an orchestrator could use. */
 const MOST_POOLS = 64
@@ -28,6 +28,7 @@ export async function nodeInfo({ node, rest, name }: NodeInfoParts) {
     nodeId: name,
     // 0 would mean that there is no limit
     maxVolumesPerNode: BigInt(Math.max(1, shown.attachmentLimit)),
-    accessibleTopology: { segments: { ...segments, [NODE_SEGMENT]: name } },
+    // no segment of the node's own: with one, an orchestrator would count a shared pool once for every node
+    ...(pools.length === 0 ? {} : { accessibleTopology: { segments } }),
   }
 }

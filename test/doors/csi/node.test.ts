@@ -352,7 +352,6 @@ needs('root', 'loop-devices', 'mkfs.xfs').describe('the Node service', () => {
       maxVolumesPerNode: 64n,
       accessibleTopology: {
         segments: {
-          'topology.holdfast.io/node': 'node-1',
           [`topology.holdfast.io/pool-${pools.items[0]?.id}`]: 'true',
         },
       },

@@ -201,7 +201,11 @@ export class Script {
   #node(name: string, machineId: string, unit: string | undefined): string[] {
     const credentialHash = name.padStart(64, '0').replaceAll(/[^0-9a-f]/g, 'a')
     this.#do({ kind: 'node.join', name, joinTokenId: undefined, credentialHash, machineId, labels: {} })
-    return this.#session(this.#id(name), { boot: `boot-${machineId}`, machine: machineId, ...(unit === undefined ? {} : { unit }) })
+    return this.#session(this.#id(name), {
+      boot: `boot-${machineId}`,
+      machine: machineId,
+      ...(unit === undefined ? {} : { unit }),
+    })
   }
 
   #session(nodeId: string, words: Words): string[] {
