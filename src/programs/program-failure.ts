@@ -17,6 +17,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   find: 'findutils',
   'systemd-run': 'systemd',
   stat: 'coreutils',
+  sync: 'coreutils',
   'mkfs.ext4': 'e2fsprogs',
   e2fsck: 'e2fsprogs',
   resize2fs: 'e2fsprogs',

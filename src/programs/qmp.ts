@@ -5,7 +5,8 @@
 import { createConnection, type Socket } from 'node:net'
 import { HoldfastError } from '../model/errors.ts'
 
-const CALL_MS = 10_000
+/** The process answers nobody while it waits for the storage, which may be slow. */
+const CALL_MS = 30_000
 const ANSWER_LIMIT = 4 * 1024 * 1024
 
 interface Message {

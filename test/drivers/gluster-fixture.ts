@@ -8,6 +8,7 @@ import { readBootId } from '../../src/node/identity.ts'
 import { createFilesystemTools } from '../../src/programs/filesystem-tools.ts'
 import { type ClientPlace, clientCommand, clientPid } from '../../src/programs/gluster-process.ts'
 import { glusterSettings } from '../../src/programs/gluster-settings.ts'
+import { errnoOf } from '../../src/programs/pool-paths.ts'
 import { createPrograms } from '../../src/programs/run.ts'
 import { mountsUnder } from '../e2e/support/node-cleanup.ts'
 import { startServer, VOLUME } from '../support/gluster.ts'
@@ -69,12 +70,16 @@ export class GlusterServer {
 
   /** Takes all room, on the brick's own disk. */
   async fill(): Promise<void> {
-    mkdirSync(this.#ballast)
+    const directories = Array.from({ length: 20 }, (_, round) => join(this.#ballast, String(round)))
+    for (const directory of directories) mkdirSync(directory, { recursive: true })
     // xfs gives back what it had set aside for a file when that is closed
-    for (let round = 0; this.#freeMiB() > 0; round++) {
-      const directory = join(this.#ballast, String(round))
-      mkdirSync(directory)
-      fillUp(directory)
+    for (const directory of directories) {
+      try {
+        if (this.#freeMiB() > 0) fillUp(directory)
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOSPC') throw error
+        return // not even for another file
+      }
     }
   }
 

@@ -15,7 +15,7 @@ import { needs } from '../support/missing.ts'
 import { until } from '../support/until.ts'
 import { readFrom, writeTo } from './content.ts'
 import { expectCode } from './contract.ts'
-import { tool } from './disk.ts'
+import { makeDisk, tool } from './disk.ts'
 import { type GlusterFixture, GlusterFixtures } from './gluster-fixture.ts'
 
 const signal = AbortSignal.timeout(1_000_000_000)
@@ -335,12 +335,19 @@ needs(...GLUSTER_NEEDS, 'mkfs.ext4').describe('the driver gluster on a real serv
     return pool
   }
 
-  test('a server that hangs is given up after a while and holds up no detaching', async () => {
-    const { driver, pool, server } = await marked()
+  test('a server that hangs is given up after a while, and holds up no detaching and no other storage', async () => {
+    const disk = makeDisk('xfs', 320)
+    onTestFinished(() => disk.dispose())
+    const { driver, filesystems, pool, server } = await marked()
     await driver.create(pool, 'a', 8, signal)
     const { device } = await driver.attach(pool, 'a', false, signal)
     const bricks = server.peer.daemons('glusterfsd')
-    const hanging = driver.probe(stopped(pool, bricks), signal)
+    let given = false
+    const hanging = driver.probe(stopped(pool, bricks), signal).finally(() => {
+      given = true
+    })
+    await filesystems.grow(disk.device, 'xfs', disk.directory, signal)
+    expect(given).toBe(false)
     expect(await driver.attached(pool, signal)).toEqual([{ object: 'a', device, readOnly: false }])
     await expect(hanging).rejects.toMatchObject({ code: expect.stringMatching(/storage_timeout|stuck|storage_failed/) })
     for (const pid of bricks) process.kill(pid, 'SIGCONT')

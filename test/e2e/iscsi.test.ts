@@ -20,7 +20,7 @@ needs('root', 'loop-devices', 'mkfs.xfs', 'mkfs.ext4', ...ISCSI_PROGRAMS).descri
 
   beforeAll(async () => {
     backend = await makeIscsiBackend({ patience: '2' })
-    cluster = await launchCluster({ nodes: ['a', 'b'], leaseMs: 3000, node: { probeEveryMs: 250 } })
+    cluster = await launchCluster({ nodes: ['a', 'b'], leaseMs: 6000, node: { probeEveryMs: 250 } })
     ;[a, b] = cluster.nodes as [NodeProcess, NodeProcess]
     await cluster.addPool({ name: 'iscsi~test~pool', backend })
   }, 60_000)
