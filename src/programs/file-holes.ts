@@ -3,8 +3,8 @@ import type { Programs } from './run.ts'
 const SEEK_MS = 10_000
 const READ_STALL_MS = 60_000
 /**
- * lseek(2) with SEEK_DATA, which Node does not have. Of the programs that do, xfs_io looks at every mount of the machine
- * first, and would hang with one that hangs.
+ * lseek(2) with SEEK_DATA, which Node does not have. xfs_io has it too, but looks at the mounts of the machine first, and
+ * would hang with one that hangs.
  */
 const FIRST_DATA = 'open(my $file, "<", $ARGV[0]) or die "$!\\n"; print defined(sysseek($file, 0, 3)) ? "data" : 0 + $!'
 const ENXIO = '6'

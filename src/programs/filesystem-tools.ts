@@ -1,6 +1,5 @@
 /** The kernel's filesystems by their tools: blkid, mkfs, mount and so on, each in a child that can be ended. */
-import { randomUUID } from 'node:crypto'
-import { mkdir, mkdtemp, realpath, rmdir, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, realpath, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { HoldfastError } from '../model/errors.ts'
@@ -13,7 +12,6 @@ import { readMounts } from './mount-table.ts'
 import { errnoOf } from './pool-paths.ts'
 import { probeDevice } from './probe-device.ts'
 import type { Programs } from './run.ts'
-import { SCRATCH_FILE } from './scratch.ts'
 
 const STAT_MS = 5000
 const MOUNT_MS = 60_000
@@ -187,21 +185,8 @@ class FilesystemTools implements Filesystems {
   }
 
   private async growMounted(type: 'xfs' | 'btrfs', target: string, signal: AbortSignal): Promise<void> {
-    if (type === 'xfs') await this.growXfs(target, signal)
+    if (type === 'xfs') await this.long('xfs_growfs', ['-d', target], signal)
     else await this.growBtrfs(target, signal)
-  }
-
-  /** xfs_growfs looks at every mount of the machine, and hangs with one that hangs, unless it gets a table of its own. */
-  private async growXfs(target: string, signal: AbortSignal): Promise<void> {
-    const entry = await this.topMount(target)
-    if (entry === undefined) throw new HoldfastError('storage_failed', `${target} is not mounted`, { target })
-    const table = join(this.scratchDirectory, `${SCRATCH_FILE}${randomUUID()}`)
-    await writeFile(table, tableOf(entry), { flag: 'wx', mode: 0o600 })
-    try {
-      await this.long('xfs_growfs', ['-d', '-t', table, entry.target], signal)
-    } finally {
-      await unlink(table)
-    }
   }
 
   private async growBtrfs(target: string, signal: AbortSignal): Promise<void> {
@@ -281,12 +266,6 @@ class FilesystemTools implements Filesystems {
     // device with them: whether it is free is seen at the device, never here.
     await rmdir(target).catch(() => undefined)
   }
-}
-
-/** As in /etc/mtab (getmntent(3)). */
-function tableOf({ device, target, type }: MountEntry): string {
-  const octal = (text: string) => text.replace(/[\s\\]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, '0')}`)
-  return `${octal(device)} ${octal(target)} ${type} rw 0 0\n`
 }
 
 /** Devices are below /dev, and no storage mounts its directories there. */

@@ -12,6 +12,8 @@ import { TAG } from './survivors.ts'
 
 const START_MS = 30_000
 const END_MS = 5000
+/** What a client exits with that finds no server: the errno. */
+const ENOTCONN = 107
 /** Made by systemd when it runs the machine (sd_booted(3)). */
 const SYSTEMD = '/run/systemd/system'
 
@@ -46,7 +48,7 @@ export async function startClient(
   } catch (thrown) {
     if (!(thrown instanceof HoldfastError) || thrown.code === 'cancelled') throw thrown
     const { servers, volume } = settings
-    const why = lastError(place.logFile) ?? thrown.message
+    const why = thrown.data.exit === ENOTCONN ? 'no server answers' : (lastError(place.logFile) ?? thrown.message)
     const text = `The volume ${volume} of ${servers.join(', ')} could not be mounted: ${why} (see ${place.logFile})`
     throw new HoldfastError(thrown.code, text, { ...thrown.data, log: place.logFile }, { cause: thrown })
   }

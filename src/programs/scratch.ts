@@ -1,12 +1,10 @@
-/** The directory in which the daemon mounts something, or keeps a small file, for a moment (see `filesystem-tools.ts`). */
-import { mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
-import { basename, join } from 'node:path'
+/** The directory in which the daemon mounts something for a moment (see `filesystem-tools.ts`). */
+import { mkdirSync, readdirSync, rmdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { readMounts } from './mount-table.ts'
 import type { Programs } from './run.ts'
 
 const UNMOUNT_MS = 60_000
-/** How names of files begin, which are not directories. */
-export const SCRATCH_FILE = 'holdfast-file-'
 
 /**
  * Makes the directory, and takes back what an earlier life of the daemon left in it: it was killed while something was
@@ -24,9 +22,7 @@ export async function clearScratch(programs: Programs, directory: string): Promi
 
 function removeEmpty(path: string): void {
   try {
-    // told by its name: a mount that hangs must not be asked
-    if (basename(path).startsWith(SCRATCH_FILE)) unlinkSync(path)
-    else rmdirSync(path)
+    rmdirSync(path)
   } catch {
     // still mounted: it is in nobody's way
   }

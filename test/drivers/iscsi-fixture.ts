@@ -77,8 +77,8 @@ export async function makeIscsiFixture(
     },
     async dispose() {
       disk.thaw()
-      for (const driver of drivers) await driver.close()
       await releaseDisks(server.portal, scratch.path)
+      for (const driver of drivers) await driver.close()
       for (const tid of targetsIn(server, pool.uuid)) {
         server.admin('--op', 'delete', '--force', '--mode', 'target', '--tid', tid)
       }
@@ -126,15 +126,10 @@ export async function makeIscsiBackend(settings: Record<string, string> = {}): P
 export async function releaseDisks(portal: string, directory: string): Promise<void> {
   const daemons = runningDaemons((daemon) => daemon.portal === portal)
   await endDaemons(daemons, 'SIGKILL')
-  for (const sub of subdirectories(directory)) releaseAll(sub)
+  releaseAll(directory)
   for (const line of tool('findmnt', '--noheadings', '--raw', '--output', 'TARGET').split('\n')) {
     if (line.startsWith(`${directory}/`)) tool('umount', '--lazy', line)
   }
-}
-
-function subdirectories(directory: string): string[] {
-  const entries = readdirSync(directory, { withFileTypes: true, recursive: true })
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name))
 }
 
 function targetsIn(server: TgtServer, poolUuid: string): string[] {

@@ -147,8 +147,7 @@ export function useIscsi(): () => IscsiStage {
   }, 60_000)
   afterEach(() => stage?.calm())
   afterAll(async () => {
-    await stage?.fixture.dispose()
-    await server?.dispose()
+    await stage?.fixture.dispose().finally(() => server?.dispose())
   }, 60_000)
   return () => {
     if (stage === undefined) throw new Error('the stage was not set up')

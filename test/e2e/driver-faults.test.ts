@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest'
 import { asHoldfastError } from '../../src/model/errors.ts'
 import { makeCsiBackend } from '../drivers/csi-fixture.ts'
 import { makeDockerBackend } from '../drivers/docker-fixture.ts'
+import { ISCSI_PROGRAMS, makeIscsiBackend } from '../drivers/iscsi-fixture.ts'
 import { FAULTS, FAULTY_CALLS, type Fault, type FaultFiles, happenedIn } from '../support/faulty-driver.ts'
 import { needs } from '../support/missing.ts'
 import { scaled } from '../support/scale.ts'
@@ -24,6 +25,7 @@ const KINDS: [name: string, needed: string[], make: () => Promise<Backend>, faul
   ['loop', ['mkfs.ext4'], makeLoopBackend, ['error', 'error-after', 'hang', 'garbage', 'kill-after']],
   ['docker', [], makeDockerBackend, ['error-after', 'kill-after']],
   ['csi-on-loop', ['mkfs.ext4', 'mkfs.xfs'], makeCsiBackend, ['error-after', 'kill-after']],
+  ['iscsi', ['mkfs.ext4', 'mkfs.xfs', ...ISCSI_PROGRAMS], makeIscsiBackend, ['error-after', 'kill-after']],
 ]
 const USER = { door: 'test', id: 'one' }
 const LIFE_MS = 40_000

@@ -25,8 +25,11 @@ needs('root', 'loop-devices', 'mkfs.xfs', 'mkfs.ext4', ...ISCSI_PROGRAMS).descri
     await cluster.addPool({ name: 'iscsi~test~pool', backend })
   }, 60_000)
   afterAll(async () => {
-    await cluster?.dispose()
-    await backend?.dispose()
+    try {
+      await cluster?.dispose()
+    } finally {
+      await backend?.dispose()
+    }
   }, 60_000)
 
   /** A program that writes to a mount, one block after the other, until that fails. */
