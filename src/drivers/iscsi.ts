@@ -152,7 +152,13 @@ class IscsiDriver implements Driver {
     return await this.objects.inventory(this.at(pool).files, signal)
   }
 
-  async attach(pool: PoolTarget, object: string, readOnly: boolean, signal: AbortSignal, iops = 0): Promise<Attached> {
+  async attach(
+    pool: PoolTarget,
+    object: string,
+    readOnly: boolean,
+    signal: AbortSignal,
+    iops?: number,
+  ): Promise<Attached> {
     return await this.locked(pool, object, (at) =>
       at.lane.run(signal, async () => {
         const file = await this.file(at, object)
@@ -162,7 +168,7 @@ class IscsiDriver implements Driver {
           await this.disks.takeDown(disk, signal)
           await at.targets.letOut({ object, access: at.access }, signal)
         }
-        return { object, device: await this.bringUp(at, object, readOnly, iops, signal), readOnly }
+        return { object, device: await this.bringUp(at, object, readOnly, iops ?? 0, signal), readOnly }
       }),
     )
   }
@@ -232,7 +238,7 @@ class IscsiDriver implements Driver {
     disk: WholeDisk,
     file: FileFacts,
     readOnly: boolean,
-    iops: number,
+    iops: number | undefined,
     signal: AbortSignal,
   ): Promise<Attached> {
     const { object } = disk
@@ -242,7 +248,8 @@ class IscsiDriver implements Driver {
       const text = `${object} is attached ${is} as ${device}; detach it before attaching it ${asked}`
       throw new HoldfastError('in_use', text, { device })
     }
-    await limitIops(disk.file, iops)
+    // who works on a disk that is in use says nothing of its limit
+    if (iops !== undefined) await limitIops(disk.file, iops)
     await this.follow(at, disk, file, signal)
     return { object, device, readOnly }
   }

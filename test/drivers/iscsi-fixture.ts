@@ -4,7 +4,6 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PoolTarget } from '../../src/drivers/driver.ts'
 import { createIscsiDriver } from '../../src/drivers/iscsi.ts'
-import { createLoopDriver } from '../../src/drivers/loop.ts'
 import type { FilesystemType } from '../../src/node/filesystems.ts'
 import { readBootId } from '../../src/node/identity.ts'
 import { createFilesystemTools } from '../../src/programs/filesystem-tools.ts'
@@ -62,10 +61,10 @@ export async function makeIscsiFixture(
     node: { id: 'node-1', bootId: readBootId() },
     handleOf: () => undefined,
   }
-  const drivers = [make('node-1')]
+  const driver = make('node-1')
+  const drivers = [driver]
   return {
-    ...{ server, disk, directory, programs, filesystems, log, pool },
-    driver: drivers[0] ?? createLoopDriver({ programs, filesystems }),
+    ...{ server, disk, directory, programs, filesystems, log, pool, driver },
     scratch: scratch.path,
     bootId: readBootId(),
     makeReadOnly: async () => disk.remount('ro'),
