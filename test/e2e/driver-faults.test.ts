@@ -9,8 +9,11 @@ import { describe, expect, test } from 'vitest'
 import { asHoldfastError } from '../../src/model/errors.ts'
 import { makeCsiBackend } from '../drivers/csi-fixture.ts'
 import { makeDockerBackend } from '../drivers/docker-fixture.ts'
+import { makeGlusterBackend } from '../drivers/gluster-fixture.ts'
 import { ISCSI_PROGRAMS, makeIscsiBackend } from '../drivers/iscsi-fixture.ts'
+import { makeRexrayBackend } from '../drivers/rexray-fixture.ts'
 import { FAULTS, FAULTY_CALLS, type Fault, type FaultFiles, happenedIn } from '../support/faulty-driver.ts'
+import { GLUSTER_NEEDS } from '../support/gluster.ts'
 import { needs } from '../support/missing.ts'
 import { scaled } from '../support/scale.ts'
 import { type TempDir, tempDir } from '../support/temp-dir.ts'
@@ -23,9 +26,11 @@ import type { NodeProcess } from './support/node-daemon.ts'
 /** The kinds of storage, and the faults that are tried without being asked for more. */
 const KINDS: [name: string, needed: string[], make: () => Promise<Backend>, faults: readonly Fault[]][] = [
   ['loop', ['mkfs.ext4'], makeLoopBackend, ['error', 'error-after', 'hang', 'garbage', 'kill-after']],
-  ['docker', [], makeDockerBackend, ['error-after', 'kill-after']],
-  ['csi-on-loop', ['mkfs.ext4', 'mkfs.xfs'], makeCsiBackend, ['error-after', 'kill-after']],
-  ['iscsi', ['mkfs.ext4', 'mkfs.xfs', ...ISCSI_PROGRAMS], makeIscsiBackend, ['error-after', 'kill-after']],
+  ['docker', [], makeDockerBackend, ['error-after']],
+  ['csi-on-loop', ['mkfs.ext4', 'mkfs.xfs'], makeCsiBackend, ['kill-after']],
+  ['iscsi', ['mkfs.ext4', 'mkfs.xfs', ...ISCSI_PROGRAMS], makeIscsiBackend, ['kill-after']],
+  ['rexray', ['mkfs.ext4'], makeRexrayBackend, ['kill-after']],
+  ['gluster', ['mkfs.ext4', ...GLUSTER_NEEDS], makeGlusterBackend, ['error-after']],
 ]
 const USER = { door: 'test', id: 'one' }
 const LIFE_MS = 40_000
