@@ -85,14 +85,24 @@ function end(
 function unmakeGroup(tx: Transaction, { id, group }: Snapshot): void {
   if (group === undefined) return
   for (const other of tx.state.all('snapshot').values()) {
-    if (other.group?.id !== group.id || other.id === id || other.state === 'deleting') continue
-    const [open] = tx.state.operationsBySubject.get(other.id)
-    const making = open === undefined ? undefined : tx.need('operation', open)
-    if (making?.state === 'running') tx.put('operation', { ...making, cancelRequested: true })
-    else {
-      if (making !== undefined) end(tx, making, 'cancelled', undefined)
-      if (other.state !== 'error') startSnapshotDelete(tx, other)
-    }
+    if (other.group?.id === group.id && other.id !== id && other.state !== 'deleting') unmakeMember(tx, other)
+  }
+}
+
+function unmakeMember(tx: Transaction, snapshot: Snapshot): void {
+  const open = [...tx.state.operationsBySubject.get(snapshot.id)].map((id) => tx.need('operation', id))
+  const making = open.find((operation) => operation.subject.id === snapshot.id)
+  if (making?.state === 'running') {
+    tx.put('operation', { ...making, cancelRequested: true })
+  } else if (making !== undefined) {
+    end(tx, making, 'cancelled', undefined)
+    startSnapshotDelete(tx, snapshot)
+  } else if (open.length === 0) {
+    startSnapshotDelete(tx, snapshot)
+  } else {
+    // somebody makes a volume of it already: it stays, as one by itself
+    const { group: _, ...single } = snapshot
+    tx.put('snapshot', single)
   }
 }
 

@@ -41,6 +41,9 @@ describe('the ledger under random commands', { timeout: scaled(300_000) }, () =>
     fc.assert(fc.property(fc.array(step, { maxLength: 300, size: 'max' }), run), {
       numRuns: scaled(250),
       endOnFailure: process.env.HOLDFAST_NO_SHRINK !== undefined,
+      // what was found is told, however long it would take to make it small
+      interruptAfterTimeLimit: scaled(200_000),
+      markInterruptAsFailure: true,
     })
   })
 
