@@ -179,7 +179,7 @@ machine.describe('filesystem tools', () => {
     await tools.mount(device, target, rw(type, 'nosuid', 'noatime'), signal)
     await tools.mount(device, target, rw(type), signal)
     const mine = (await tools.mounts()).filter((entry) => entry.device === device)
-    expect(mine).toEqual([{ device, target, type, readOnly: false }])
+    expect(mine).toMatchObject([{ device, target, type, readOnly: false, root: '/' }])
     await tools.unmount(target, signal)
     await tools.unmount(target, signal)
     expect(existsSync(target)).toBe(false)

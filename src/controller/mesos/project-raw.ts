@@ -3,9 +3,16 @@ import type { ProjectedRaw } from '../../mesos/projection.ts'
 import type { ReservationInfo } from '../../mesos/resource.ts'
 import { providerRecordId, type Reservation } from '../../model/mesos.ts'
 import type { Node } from '../../model/node.ts'
+import type { Pool } from '../../model/pool.ts'
 import { isPreReserved, ownReservation, type PoolView, takesNew } from './pool-view.ts'
 import { holdsByRole, largest, roomOf } from './room.ts'
 import { usableProfiles } from './usable.ts'
+
+/** What is asked is rounded up to the pool's unit: what is shown must be what can be had. */
+function wholeUnits(pool: Pool, sizeMiB: number): number {
+  const unit = pool.capabilities?.unitMiB ?? 1
+  return Math.floor(sizeMiB / unit) * unit
+}
 
 /**
  * The capacity that may still be taken of a pool, as every node sees it that has nothing of its own to say. Reserved
@@ -14,11 +21,12 @@ import { usableProfiles } from './usable.ts'
 export function sharedRaw(view: PoolView): ProjectedRaw[] {
   const { state, pool, mesos } = view
   const profiles = pool.state === 'active' && pool.marked ? usableProfiles(state, pool) : []
-  if (!isPreReserved(view)) return [{ reservations: [], sizeMiB: largest(roomOf(state, pool, undefined), profiles) }]
+  if (!isPreReserved(view))
+    return [{ reservations: [], sizeMiB: wholeUnits(pool, largest(roomOf(state, pool, undefined), profiles)) }]
   const holds = holdsByRole(state, pool.id)
   return mesos.roles.map((role) => ({
     reservations: infosOf([ownReservation(view, role)]),
-    sizeMiB: largest(roomOf(state, pool, role, holds.get(role)), profiles),
+    sizeMiB: wholeUnits(pool, largest(roomOf(state, pool, role, holds.get(role)), profiles)),
   }))
 }
 

@@ -70,5 +70,5 @@ test('what a profile cannot do is refused', async () => {
   expect(await create(rest, { fs: 'ext4' })).toMatchObject({ status: 400, body: { code: 'invalid_option' } })
   await rest.ask('PUT', '/v1/profiles/elsewhere', { fs: 'xfs', pools: ['loop~row8~other'] })
   const { body } = await create(rest, { profile: 'elsewhere' })
-  expect(body).toMatchObject({ code: 'unsupported', detail: expect.stringContaining('it is for loop~row8~other') })
+  expect(body).toMatchObject({ code: 'does_not_fit', detail: expect.stringContaining('is not one of those asked for') })
 })
