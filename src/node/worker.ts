@@ -163,9 +163,10 @@ export class Worker {
     const entry = this.#entries.get(operationId)
     if (entry === undefined || entry.result?.outcome.ok === true || this.#running.has(operationId)) return
     // as the controller has it by now: others may have claimed the volume since
-    const order = this.#ordered(entry.order)
-    const detached = await this.#parts.steps.letGo(order ?? entry.order).catch(() => [])
+    const detached = await this.#parts.steps.letGo(this.#ordered(entry.order) ?? entry.order).catch(() => [])
     if (this.#stopped || this.#entries.get(operationId) !== entry) return
+    // that may have taken long: the first assignment of this life may have come meanwhile, and want to be told
+    const order = this.#ordered(entry.order)
     if (order === undefined && isProven(entry.order, detached)) {
       // before the first assignment nobody knows yet whether it is wanted still
       if (this.#newest !== undefined) this.#record(operationId, undefined)
