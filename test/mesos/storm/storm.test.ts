@@ -21,7 +21,7 @@ import { chronicleOf, report } from './report.ts'
 import { ROLES, Storm, type StormOptions } from './storm.ts'
 import { type StormPool, type SystemOptions, startSystem } from './system.ts'
 
-const OPERATIONS = Number(process.env.HOLDFAST_STORM_OPS ?? scaled(250))
+const OPERATIONS = Number(process.env.HOLDFAST_STORM_OPS ?? scaled(120))
 const SEED = Number(process.env.HOLDFAST_STORM_SEED ?? 1)
 /** Starts, ends, and an operation in a quarter of a second: what a busy machine needs. */
 const TIME_MS = 300_000 + OPERATIONS * 250
